@@ -1,0 +1,45 @@
+/* opt.h: command-line options as a table that also prints the help text, the man page's list and the shell completion.
+ *
+ * getopt_long(3) conventions: --name=value, --name value, -n value, -nvalue, "--" ends options. */
+#ifndef RAST_BASE_OPT_H
+#define RAST_BASE_OPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum opt_kind { OPT_FLAG, OPT_STRING, OPT_INT, OPT_DURATION, OPT_GROUP /* a heading in the help */ };
+
+struct opt {
+	const char *name;  /* long name without dashes; the heading for OPT_GROUP */
+	char letter;       /* 0: none */
+	enum opt_kind kind;
+	const char *arg;   /* name of the value in the help: "FILE" */
+	const char *help;  /* one line */
+	void *to;          /* bool *, const char **, long *, uint64_t * (microseconds) */
+};
+
+struct verb {
+	const char *name;
+	const char *args;  /* "NAME...", "[NAME]" */
+	const char *help;
+	int (*run)(int argc, char **argv, void *data); /* returns the exit status; argv[0] is the verb */
+	const struct opt *opts; size_t n_opts;         /* options of this verb, besides the program's */
+	const char *complete;  /* what its operands are, for the shell completion: "service", "file", "" */
+};
+
+struct program {
+	const char *name, *summary, *man; /* man: "rastctl(1)" */
+	const struct opt *opts; size_t n_opts;
+	const struct verb *verbs; size_t n_verbs; /* none: a program without verbs */
+	const char *operands;
+	const char *version;
+};
+
+/* Parse what belongs to opts; *argc/*argv are moved past the options (operands may come between options for programs without verbs).
+ * --help, --version and the hidden --help-man, --completion=bash|zsh|fish print and exit 0.
+ * An unknown option prints what is near it and returns 2 (the exit status for wrong usage); 0 is success. */
+int opt_parse(const struct program *p, const struct opt *opts, size_t n, int *argc, char ***argv);
+/* The whole main of a program with verbs: parse, look the verb up ("did you mean"), parse its options, run it. */
+int program_main(const struct program *p, int argc, char **argv, void *data);
+
+#endif
