@@ -28,43 +28,53 @@ enum svc_sharing { ACCESS_MAIN, ACCESS_ALL, ACCESS_NONE }; /* notify-access */
 struct gkv { gref key, value; };
 struct glimit { uint32_t resource, pad; uint64_t soft, hard; }; /* RLIMIT_*, RLIM_INFINITY */
 
-struct gservice {
-	gref name, description, file; /* file: where it was defined, for messages */
-	uint32_t line;                /* of its [service] section */
-	uint8_t type, notify, restart, output, notify_access, boot_critical, enabled, no_new_privileges;
-	uint64_t hash;                /* of everything that matters to a running process: tells whether apply has to restart it */
-
-	/* the edges, resolved; each holds for both ends so that no search is needed at run time */
-	struct gids depends;      /* hard: must be up before; its stop stops us; virtual ones stand for one of their providers */
-	struct gids dependents;   /* reverse of depends */
-	struct gids wants;        /* started with us, waited for, failure ignored */
-	struct gids wanted_by;
-	struct gids after;        /* order only, when both are starting; reversed when stopping. `before` of others is folded in */
-	struct gids before;
-	struct gids conflicts;    /* symmetric */
-	struct gids contents;     /* bundle: members; virtual: providers (best first) */
-	struct gids requires_one; /* at least one of these has to be up */
-
-	struct gstrv exec, pre_start, post_stop, exec_reload, exec_stop; /* argv; pre_start and post_stop are argv too (one command each) */
+/* Settings that most services leave alone. Equal ones are stored once, so a thousand plain services share one struct gsettings: the blob's pages
+ * are most of what a service costs in memory. Never missing: graph_settings(g, s). */
+struct gsettings {
+	uint64_t restart_interval, restart_delay, restart_delay_max; /* us; the delay doubles up to max, and is reset once the service stayed up for restart_interval */
+	uint64_t start_timeout, stop_timeout, settle_time, watchdog; /* us; UINT64_MAX: never */
+	struct gstrv pre_start, post_stop, exec_reload, exec_stop;   /* argv, one command each; n 0: none */
 	gref user, group;             /* names or numbers, resolved at spawn; 0: not changed */
 	struct gstrv groups;
 	gref working_directory, root_directory;
 	struct gstrv environment;     /* "KEY=value" */
 	struct gstrv environment_files; /* "-" in front: may be missing */
 	gref tty;                     /* for OUT_TTY and gettys: opened, made the controlling terminal */
-	uint32_t pipe_to;             /* service index, UINT32_MAX none */
-	int32_t notify_fd;
-	int32_t stop_signal, reload_signal;
+	int32_t notify_fd;            /* with NOTIFY_FD, else -1 */
+	int32_t stop_signal, reload_signal; /* reload_signal 0: none */
 	int32_t nice, oom_score_adj;  /* INT32_MIN: not set */
 	int32_t umask;                /* -1: not set */
 	uint32_t restart_limit;       /* starts allowed in restart_interval, UINT32_MAX: no limit */
-	uint64_t restart_interval, restart_delay, restart_delay_max; /* us; the delay doubles up to max, and is reset once the service stayed up for restart_interval */
-	uint64_t start_timeout, stop_timeout, settle_time, watchdog; /* us; UINT64_MAX: never */
 	uint32_t n_limits; gref limits;     /* struct glimit[] */
-	uint32_t n_cgroup; gref cgroup;     /* struct gkv[]: kernel keys */
+	uint32_t n_cgroup; gref cgroup;     /* struct gkv[]: kernel keys; one line of a file that takes several (io.max) per entry */
 	uint32_t n_success; gref success;   /* int32_t exit codes (>= 0) and signals (negative) that count as success besides 0 */
 	uint8_t kill_main_only;       /* kill-mode = process: at the end only the main process gets the signal; what is left is still killed after the time-out */
-	uint8_t pad[7];
+	uint8_t no_new_privileges;
+	uint8_t notify_access;        /* enum svc_sharing */
+	uint8_t pad;
+};
+
+struct gservice {
+	gref name, description, file; /* file: where it was defined, for messages */
+	uint32_t line;                /* of its first section */
+	uint8_t type, notify, restart, output, boot_critical, enabled, pad[2];
+	uint32_t pipe_to;             /* OUT_PIPE: index of the longrun that reads our output (it is in `depends` too); UINT32_MAX none */
+	uint64_t hash;                /* of everything that shapes a running process: tells whether apply has to restart it. Stop, reload and restart settings are not in it: they are read when they are needed */
+
+	/* the edges, resolved; each holds for both ends so that no search is needed at run time */
+	struct gids depends;      /* hard: must be up before; its stop stops us; virtual ones stand for one of their providers */
+	struct gids dependents;   /* reverse of depends */
+	struct gids wants;        /* started with us, waited for, failure ignored. Bundle "default": what is enabled and not boot-critical */
+	struct gids wanted_by;
+	struct gids after;        /* order only, when both are starting; reversed when stopping. `before` of others is folded in */
+	struct gids before;
+	struct gids conflicts;    /* symmetric */
+	struct gids contents;     /* bundle: members (up when all are up; "default": what is enabled and boot-critical, too); virtual: providers (best first; up when one is) */
+	struct gids requires_one; /* at least one of these has to be up */
+
+	struct gstrv exec;        /* argv; oneshot and longrun have one */
+	gref settings;            /* struct gsettings, shared: graph_settings() */
+	uint32_t pad2;
 };
 
 struct graph {                    /* the blob's header */
@@ -80,7 +90,7 @@ struct graph {                    /* the blob's header */
 struct graph_source {
 	const char *const *dirs;      /* first one wins for a whole file NAME.ini; drop-ins NAME.d/*.ini of all are applied, by file name */
 	unsigned n_dirs;
-	const char *enabled_dir;      /* NULL or folder of links: /etc/rastos/enabled; a name in it is enabled: a member of bundle "default" */
+	const char *enabled_dir;      /* NULL or folder of links NAME or NAME.ini: /etc/rastos/enabled; a name in it is enabled: started by bundle "default". A link to /dev/null switches off what [install] enabled = yes says */
 };
 /* A problem found: "FILE:LINE: text; how to mend it". */
 typedef void (*graph_problem_cb)(int level /* LOG_ERR, LOG_WARNING */, const char *file, int line, const char *text, void *data);
@@ -99,6 +109,7 @@ static inline const void *graph_at(const struct graph *g, gref r) { return r ? (
 static inline const char *graph_str(const struct graph *g, gref r) { return graph_at(g, r); }
 static inline const struct gservice *graph_service(const struct graph *g, uint32_t i) { return (const struct gservice *)graph_at(g, g->services) + i; }
 static inline const uint32_t *graph_ids(const struct graph *g, struct gids l) { return graph_at(g, l.off); }
+static inline const struct gsettings *graph_settings(const struct graph *g, const struct gservice *s) { return graph_at(g, s->settings); }
 uint32_t graph_find(const struct graph *g, const char *name); /* index or UINT32_MAX */
 
 #endif
