@@ -88,7 +88,7 @@ struct graph {                    /* the blob's header */
 
 /* --- compiling (supervisor/compile*.c, library `graph_dep`) --- */
 struct graph_source {
-	const char *const *dirs;      /* first one wins for a whole file NAME.ini; drop-ins NAME.d/*.ini of all are applied, by file name */
+	const char *const *dirs;      /* first one wins for a whole file NAME.ini; the drop-ins (the .ini files in NAME.d) of all are applied, by file name */
 	unsigned n_dirs;
 	const char *enabled_dir;      /* NULL or folder of links NAME or NAME.ini: /etc/rastos/enabled; a name in it is enabled: started by bundle "default". A link to /dev/null switches off what [install] enabled = yes says */
 };
