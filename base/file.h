@@ -9,6 +9,7 @@
 
 /* Read all of a file (proc and sysfs files included). *ret is NUL-terminated heap memory, *ret_len may be NULL. -EFBIG above max bytes. */
 int file_read(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len);
+int fd_read_all(int fd, size_t max, char **ret, size_t *ret_len); /* the same from an open descriptor, from where it stands */
 /* Write a short string to an existing file with one write (sysfs, cgroupfs, procfs). */
 int file_write_str(int dirfd, const char *path, const char *s);
 /* Replace path by data: temporary file in the same folder, write, fsync, rename, fsync of the folder.
@@ -16,7 +17,8 @@ int file_write_str(int dirfd, const char *path, const char *s);
 int file_replace(int dirfd, const char *path, const void *data, size_t n, mode_t mode);
 int write_all(int fd, const void *data, size_t n);
 int mkdir_p(const char *path, mode_t mode);         /* parents too; an existing folder is success */
-int rm_rf(int dirfd, const char *path);             /* never follows links, never leaves the file system */
+int rm_rf(int dirfd, const char *path);             /* never follows links, never leaves the file system (-EXDEV); -ENOENT is success */
+int rmdir_r(int dirfd, const char *path);           /* the same for folders only: files are left to the kernel (cgroupfs) */
 int fd_set_cloexec(int fd, bool on);
 int fd_set_nonblock(int fd, bool on);
 

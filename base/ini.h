@@ -1,4 +1,7 @@
-/* ini.h: INI files through inih, with line numbers, continuation lines and drop-ins. */
+/* ini.h: INI files through inih, with line numbers and continuation lines.
+ *
+ * A line that ends in a backslash goes on in the next one (joined by a space; comment lines between are left out, as in
+ * systemd.syntax(7)). White space before a line means nothing. Drop-ins are further files parsed with the same callback. */
 #ifndef RAST_BASE_INI_H
 #define RAST_BASE_INI_H
 

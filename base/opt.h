@@ -1,5 +1,7 @@
 /* opt.h: command-line options as a table that also prints the help text, the man page's list and the shell completion.
  *
+ * A verb without run is a heading in the help, as OPT_GROUP is among options. An option whose arg is FILE or DIR completes paths.
+ *
  * getopt_long(3) conventions: --name=value, --name value, -n value, -nvalue, "--" ends options. */
 #ifndef RAST_BASE_OPT_H
 #define RAST_BASE_OPT_H
@@ -35,7 +37,8 @@ struct program {
 	const char *version;
 };
 
-/* Parse what belongs to opts; *argc/*argv are moved past the options (operands may come between options for programs without verbs).
+/* Parse what belongs to opts. (*argv)[0] is the program's name on entry and the first operand on return, *argc the number of
+ * operands, (*argv)[*argc] NULL. Operands may come between options for programs without verbs; else the first one ends them.
  * --help, --version and the hidden --help-man, --completion=bash|zsh|fish print and exit 0.
  * An unknown option prints what is near it and returns 2 (the exit status for wrong usage); 0 is success. */
 int opt_parse(const struct program *p, const struct opt *opts, size_t n, int *argc, char ***argv);

@@ -15,6 +15,8 @@ bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 char *str_strip(char *s); /* in place: white space at both ends */
 
+size_t utf8_span(const char *s, size_t n); /* bytes at the beginning that are valid UTF-8 (RFC 3629); n: all of it */
+
 /* Whole-string parsers: 0 or -EINVAL/-ERANGE; *ret untouched on failure. */
 int parse_u64(const char *s, uint64_t *ret);
 int parse_i64(const char *s, int64_t *ret);

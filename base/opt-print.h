@@ -1,0 +1,15 @@
+/* opt-print.h: what opt.c prints from the tables; nothing for others. */
+#ifndef RAST_BASE_OPT_PRINT_H
+#define RAST_BASE_OPT_PRINT_H
+
+#include "base/opt.h"
+
+/* What every program has: --help, --version (when it says its version). */
+extern const struct opt opt_builtin[];
+size_t opt_n_builtin(const struct program *p);
+
+void opt_print_help(const struct program *p, const struct verb *v); /* v NULL: the program's */
+void opt_print_man(const struct program *p);
+int opt_print_completion(const struct program *p, const char *shell); /* -EINVAL: no such shell */
+
+#endif
