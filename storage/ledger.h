@@ -15,6 +15,8 @@
 #define LEDGER_TRIES 3           /* tries of a new deployment */
 #define LEDGER_FAILS_UNPROVE 3   /* a proven deployment that failed this often in a row counts as unproven again (with tries anew on deploy only) */
 #define LEDGER_NONE UINT32_MAX
+#define LEDGER_SLOT_SIZE 4096u
+#define LEDGER_FILE_SIZE (2 * LEDGER_SLOT_SIZE)
 
 enum ledger_result { LEDGER_RESULT_NONE, LEDGER_RESULT_ATTEMPT /* in progress, or died */, LEDGER_RESULT_GOOD, LEDGER_RESULT_FAILED /* said to be unhealthy */, LEDGER_RESULT_UNMOUNTABLE, LEDGER_RESULT_SHUTDOWN /* left in order before it was judged: not a failure */ };
 
@@ -26,7 +28,8 @@ struct ledger_entry {
 	uint64_t last_boot;      /* ledger.boot of its last attempt */
 	uint8_t proven;          /* has booted healthily since it was deployed and has not failed too often since */
 	uint8_t last_result;     /* enum ledger_result */
-	uint8_t pad[6];
+	uint8_t spent;           /* the attempt in progress took one of tries_left: ledger_left gives back exactly that one */
+	uint8_t pad[5];
 };
 
 struct ledger {
@@ -44,8 +47,19 @@ int ledger_load(int dirfd, const char *path, struct ledger *l, bool *damaged, st
 /* Write the slot that does not hold the current state; makes the file (both slots, fsync of the folder) if it is not there. Durable on return. */
 int ledger_save(int dirfd, const char *path, struct ledger *l, struct err *e);
 
+/* Take the lock that every writer takes: flock(2) on the ledger's folder. Returns a descriptor of the folder (owned by the caller; closing it
+ * gives the lock back), -ETIMEDOUT when somebody else still has it after wait_ms. */
+int ledger_lock(int dirfd, const char *path, unsigned wait_ms, struct err *e);
+
+void ledger_empty(struct ledger *l);                                    /* nothing known: no default, no last good one */
+/* One slot in memory: LEDGER_SLOT_SIZE bytes. ledger_decode checks magic, version, checksum and every number in it: -EBADMSG, *why says which. */
+void ledger_encode(const struct ledger *l, void *slot);
+int ledger_decode(const void *slot, struct ledger *l, const char **why);
+const char *ledger_result_name(unsigned result);                        /* "good", "failed", ...; never NULL */
+
 struct ledger_entry *ledger_find(struct ledger *l, uint32_t snapshot); /* NULL if unknown */
 struct ledger_entry *ledger_add(struct ledger *l, uint32_t snapshot);   /* find or make; never NULL: forgets an old one */
+/* The functions below change the ledger in memory only; ledger_save() makes it durable. */
 void ledger_deploy(struct ledger *l, uint32_t snapshot);                /* make it the default, with all its tries */
 void ledger_attempt(struct ledger *l, uint32_t snapshot);               /* stage 1, before switch_root: settles an attempt left in progress as failed, spends a try */
 void ledger_good(struct ledger *l, uint32_t snapshot);                  /* healthy: proven, last known good */
