@@ -1,0 +1,123 @@
+"""A cache by content: an artefact is a file or folder named after what it was made from."""
+import contextlib
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def root():
+    path = pathlib.Path(os.environ.get("RASTOS_CACHE") or TOP / ".cache")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def say(text):
+    print(f"\033[1m==>\033[0m {text}", file=sys.stderr, flush=True)
+
+
+class Failed(Exception):
+    """Something could not be done; the text is for a person."""
+
+
+def run(*argv, **kwargs):
+    """Run a program quietly; its output becomes part of the error when it fails."""
+    kwargs.setdefault("stdout", subprocess.PIPE)
+    kwargs.setdefault("stderr", subprocess.STDOUT)
+    kwargs.setdefault("stdin", subprocess.DEVNULL)
+    argv = [str(a) for a in argv]
+    try:
+        done = subprocess.run(argv, check=False, **kwargs)
+    except FileNotFoundError as e:
+        raise Failed(f"{argv[0]} is not installed (packages.txt lists what is needed)") from e
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(argv)} failed with status {done.returncode}:\n{(done.stdout or b'').decode(errors='replace')[-4000:]}")
+    return (done.stdout or b"").decode(errors="replace")
+
+
+def digest(*parts):
+    """Hash of strings, bytes and the contents of paths (a folder: all of its files, their names and modes)."""
+    h = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, pathlib.Path):
+            files = sorted(p for p in part.rglob("*") if "__pycache__" not in p.parts) if part.is_dir() else [part]
+            for f in files:
+                h.update(f"{f.relative_to(part)}\0{f.lstat().st_mode:o}\0".encode())
+                if f.is_symlink():
+                    h.update(os.readlink(f).encode())
+                elif f.is_file():
+                    h.update(f.read_bytes())
+        else:
+            h.update(part if isinstance(part, bytes) else str(part).encode())
+        h.update(b"\1")
+    return h.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def lock(name):
+    """One builder at a time per artefact, across processes; goes away with the process."""
+    with open(root() / f".{name}.lock", "w") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def artefact(kind, recipe, versions, make, what):
+    """The path of an artefact: made by make(tmp_path) unless one of this recipe and these versions is there.
+
+    Without a network an artefact of the same recipe with older versions is as good as it gets, and is used with a warning.
+    Others of the same kind that have not been used for long are removed: the cache does not grow for ever.
+    """
+    final = root() / f"{kind}-{recipe}-{versions}"
+    with lock(kind):
+        if final.exists():
+            os.utime(final)
+            return final
+        tmp = root() / f"{kind}.tmp"
+        remove(tmp)
+        say(f"making {what}")
+        try:
+            make(tmp)
+        except Failed as e:
+            remove(tmp)
+            older = sorted(root().glob(f"{kind}-{recipe}-*"), key=lambda p: p.stat().st_mtime)
+            if not older:
+                raise
+            say(f"could not make {what} anew, using what is there: {e}")
+            return older[-1]
+        os.rename(tmp, final)
+        for old in sorted(root().glob(f"{kind}-*"), key=lambda p: p.stat().st_mtime)[:-3]:
+            remove(old)
+        return final
+
+
+def remove(path):
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def package_section(*sections):
+    """Names in sections of packages.txt."""
+    names, on = [], False
+    for line in (TOP / "packages.txt").read_text().splitlines():
+        if line.startswith("# == "):
+            on = line[5:].split(":")[0].strip() in sections
+        elif on and line and not line.startswith("#"):
+            names.append(line.strip())
+    return names
+
+
+def candidate_versions(names):
+    """What apt would install now, as text; empty when apt knows nothing (no lists, no network)."""
+    try:
+        out = run("apt-cache", "policy", *names)
+    except Failed:
+        return ""
+    return "\n".join(l for l in out.splitlines() if not l.startswith(" ") or "Candidate:" in l)

@@ -1,0 +1,128 @@
+"""Images: a kernel, an initramfs and a btrfs disk with two snapshots. Cached by content: unchanged parts are never made twice."""
+import os
+import pathlib
+import shutil
+import tempfile
+
+from . import cache, disk, kernel, userland
+
+OVERLAY = cache.HERE.parent / "overlay"
+BUSYBOX = pathlib.Path("/bin/busybox")
+HELPERS = "usr/lib/rastos/tests"
+SIZES = {"debian": 2 << 30, "tiny": 384 << 20}
+
+
+class Image:
+    """A finished image. It is never written to: every machine gets a layer or a copy of its own."""
+
+    def __init__(self, kind, path, kern):
+        self.kind, self.kernel = kind, kern
+        self.disk, self.initramfs, self.vmlinux = path / "disk.img", path / "initramfs.cpio", kern.vmlinux
+
+
+def installed(build, to):
+    """`meson install` of the build under `to`, stripped; only what a running machine needs."""
+    cache.run("meson", "install", "-C", build, "--no-rebuild", "--strip", "--destdir", to)
+
+
+def _base(kind, kern):
+    """The disk with the userland alone, which changes rarely."""
+    if kind == "debian":
+        tar = userland.debian_tar()
+
+        def populate(root):
+            cache.run("tar", "-xpf", tar, "-C", root, "--numeric-owner", "--exclude=./dev/*")
+            cache.run("cp", "-a", kern.path / "root/lib/modules", f"{root}/lib/")
+        source = tar.name
+    else:
+        def populate(root):
+            root = pathlib.Path(root)
+            userland.make_tiny(root, BUSYBOX)
+            chosen = kern.closure(kernel.TINY_MODULES)
+            for path in chosen:
+                to = root / "usr/lib/modules" / kern.release / path
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(kern.modules / path, to)
+            for name in ("modules.order", "modules.builtin", "modules.softdep"):
+                shutil.copy(kern.modules / name, root / "usr/lib/modules" / kern.release)
+            cache.run("depmod", "-b", root / "usr", kern.release)
+        source = BUSYBOX.read_bytes()
+    recipe = cache.digest(kind, cache.HERE / "userland.py", cache.HERE / "disk.py", cache.HERE / "image.py", source, kern.path.name)
+
+    def make(tmp):
+        disk.make(tmp, SIZES[kind], populate)
+    return cache.artefact(f"base-{kind}", recipe, "0", make, f"the {kind} userland's disk")
+
+
+def _add_ours(root, kind, dest, helpers):
+    """Our programs, the service files of this image, and for the tiny one the libraries that they need."""
+    root = pathlib.Path(root)
+    cache.run("cp", "-a", "--no-preserve=ownership", f"{dest}/.", root)
+    for overlay in ("common", kind):
+        if (OVERLAY / overlay).is_dir():
+            cache.run("cp", "-a", "--no-preserve=ownership", f"{OVERLAY / overlay}/.", root)
+    if kind == "tiny":
+        (root / HELPERS).mkdir(parents=True, exist_ok=True)
+        for program in helpers:
+            shutil.copy(program, root / HELPERS)
+        userland.add_libraries(root, ["/lib/x86_64-linux-gnu/libnss_files.so.2"] if pathlib.Path("/lib/x86_64-linux-gnu/libnss_files.so.2").exists() else [])
+    else:
+        _container(root)
+        _settle_debian(root)
+
+
+def _settle_debian(root):
+    """What a Debian package would ask its administrator: who may log in, and how the machine is called."""
+    shadow = root / "etc/shadow"
+    lines = [("root::" + l.split(":", 2)[2]) if l.startswith("root:") else l for l in shadow.read_text().splitlines()]
+    shadow.write_text("\n".join(lines) + "\n")
+    (root / "etc/hostname").write_text("rastos\n")
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/securetty").write_text("ttyS0\ntty1\n")
+    (root / "etc/fstab").write_text("# stage 1 mounts the root, /etc, /var, /home, /root, /srv and /var/log: see docs/design.md, section 18\n")
+
+
+def _container(root):
+    """An OCI bundle for the container that the image runs: a busybox root, so that it is small and shows what is inside."""
+    bundle = root / "usr/share/rastos/demo-container"
+    tree = bundle / "rootfs"
+    for d in ("bin", "proc", "dev", "sys", "tmp", "etc"):
+        (tree / d).mkdir(parents=True, exist_ok=True)
+    shutil.copy2(BUSYBOX, tree / "bin/busybox")
+    for name in ("sh", "sleep", "echo", "hostname", "httpd", "cat", "ps"):
+        (tree / "bin" / name).symlink_to("busybox")
+    (tree / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+
+
+def _ledger(top, rastinit, snapshots):
+    """A ledger in which snapshot 0 is known to be good and the newest one is to be booted: rastinit's own commands write it."""
+    path = f"{top}/@rastos/ledger"
+    for argv in (["--mark", "good", "0"], ["--deploy", str(snapshots[-1])]):
+        cache.run(rastinit, "--ledger", path, *argv)
+
+
+def get(kind, build):
+    """The image of this kind ("debian" or "tiny") with what the build folder holds."""
+    kern = kernel.get()
+    base = _base(kind, kern)
+    helpers = sorted(p for p in pathlib.Path(build, "tests/helpers").glob("*") if p.is_file() and os.access(p, os.X_OK)) if kind == "tiny" else []
+    with tempfile.TemporaryDirectory(prefix="rastos-install-") as work:
+        dest = pathlib.Path(work) / "dest"
+        dest.mkdir()
+        installed(build, dest)
+        rastinit = dest / "usr/lib/rastos/rastinit"
+        recipe = cache.digest(base.name, dest, OVERLAY, *helpers, kern.path.name, cache.HERE / "kernel.py")
+
+        def make(tmp):
+            tmp.mkdir()
+            kern.write_initramfs(tmp / "initramfs.cpio", rastinit, BUSYBOX)
+            cache.run("cp", "--sparse=always", base, tmp / "disk.img")
+
+            def change(top):
+                _add_ours(f"{top}/.snapshots/rootfs/snapshot-0", kind, dest, helpers)
+                boot_files = {"vmlinuz": kern.vmlinuz, "initramfs.cpio": tmp / "initramfs.cpio"} if kind == "debian" else {}
+                disk.deploy(top, (0, 1), boot_files)
+                _ledger(top, rastinit, (0, 1))
+            disk.edit(tmp / "disk.img", change)
+
+        return Image(kind, cache.artefact(f"image-{kind}", recipe, "0", make, f"the {kind} image"), kern)
