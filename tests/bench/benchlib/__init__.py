@@ -1,0 +1,1 @@
+"""What the benchmark drivers share; Python's standard library only."""
