@@ -9,6 +9,8 @@ from . import cache, disk, kernel, userland
 OVERLAY = cache.HERE.parent / "overlay"
 BUSYBOX = pathlib.Path("/bin/busybox")
 HELPERS = "usr/lib/rastos/tests"
+# The demo's password, "rastos", as `openssl passwd -6 -salt rastosdemo` makes it.
+DEMO_PASSWORD = "$6$rastosdemo$gGvl37LLwsErwLCFqFkIY.Kjqd.xYMu4ervnu8zooBXiAqz9kMVM.DKluJoDcizSij.hJ7N73fYBPIEkUlACr0"
 SIZES = {"debian": 2 << 30, "tiny": 384 << 20}
 
 
@@ -74,11 +76,10 @@ def _add_ours(root, kind, dest, helpers):
 def _settle_debian(root):
     """What a Debian package would ask its administrator: who may log in, and how the machine is called."""
     shadow = root / "etc/shadow"
-    lines = [("root::" + l.split(":", 2)[2]) if l.startswith("root:") else l for l in shadow.read_text().splitlines()]
+    lines = [f"root:{DEMO_PASSWORD}:{l.split(':', 2)[2]}" if l.startswith("root:") else l for l in shadow.read_text().splitlines()]
     shadow.write_text("\n".join(lines) + "\n")
     (root / "etc/hostname").write_text("rastos\n")
     (root / "etc/machine-id").write_text("")
-    (root / "etc/securetty").write_text("ttyS0\ntty1\n")
     (root / "etc/fstab").write_text("# stage 1 mounts the root, /etc, /var, /home, /root, /srv and /var/log: see docs/design.md, section 18\n")
 
 
@@ -115,7 +116,7 @@ def get(kind, build):
 
         def make(tmp):
             tmp.mkdir()
-            kern.write_initramfs(tmp / "initramfs.cpio", rastinit, BUSYBOX)
+            kern.write_initramfs(tmp / "initramfs.cpio", rastinit, BUSYBOX, kernel.BOOT_MODULES if kind == "debian" else kernel.TINY_BOOT_MODULES)
             cache.run("cp", "--sparse=always", base, tmp / "disk.img")
 
             def change(top):

@@ -13,7 +13,8 @@ META = "linux-image-cloud-amd64"
 # What a machine needs before its root is mounted, and what every QEMU guest has; their dependencies come by themselves.
 BOOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "nvme", "nd_pmem", "nfit", "crc32c-intel", "btrfs", "virtio_console", "virtio-rng"]
 # What else the tiny image gets, for services and tests; the Debian image gets all that the kernel package has.
-TINY_MODULES = BOOT_MODULES + ["softdog", "virtio_net", "loop", "overlay", "veth", "bridge", "dummy", "tun"]
+TINY_BOOT_MODULES = ["virtio_pci", "virtio_blk", "crc32c-intel", "btrfs", "virtio_console", "virtio-rng"]
+TINY_MODULES = TINY_BOOT_MODULES + ["softdog", "virtio_net", "loop", "overlay", "veth", "bridge", "dummy", "tun"]
 UNPACK = {b"\x1f\x8b": gzip.decompress, b"\xfd7": lzma.decompress}
 
 
@@ -108,7 +109,7 @@ class Kernel:
                 add(path)
         return done
 
-    def write_initramfs(self, out, init, busybox):
+    def write_initramfs(self, out, init, busybox, modules):
         """rastinit as /init, the modules for booting with their index files, and busybox for the rescue shell."""
         c = Cpio(out)
         for d in ("dev", "proc", "sys", "run", "sysroot", "tmp", "root", "bin", "etc"):
@@ -121,7 +122,7 @@ class Kernel:
                 c.link(f"bin/{name}", "busybox")
         c.link("sbin", "bin")
         base = f"lib/modules/{self.release}"
-        chosen = self.closure(BOOT_MODULES)
+        chosen = self.closure(modules)
         for path in chosen:
             c.file(f"{base}/{path}", (self.modules / path).read_bytes())
         for index in ("modules.dep", "modules.alias", "modules.softdep", "modules.builtin"):
