@@ -194,7 +194,7 @@ static void zsh_operands(const struct program *p, const struct verb *v)
 {
 	switch (operand_kind(v->complete)) {
 	case OPERAND_SERVICE:
-		printf("\t\t'*:service:(('\"$(%s list --names 2>/dev/null | tr '\\n' ' ')\"'))'\n", p->name);
+		printf("\t\t\"*:service:($(%s list --names 2>/dev/null | tr '\\n' ' '))\"\n", p->name);
 		break;
 	case OPERAND_FILE:
 		printf("\t\t'*:file:_files'\n");
