@@ -20,6 +20,7 @@ class Image:
     def __init__(self, kind, path, kern):
         self.kind, self.kernel = kind, kern
         self.disk, self.initramfs, self.vmlinux = path / "disk.img", path / "initramfs.cpio", kern.vmlinux
+        self.reference = f"{path}:{kern.path}"
 
 
 def installed(build, to):
@@ -103,7 +104,11 @@ def _ledger(top, rastinit, snapshots):
 
 
 def get(kind, build):
-    """The image of this kind ("debian" or "tiny") with what the build folder holds."""
+    """The image of this kind ("debian" or "tiny") with what the build folder holds; or what RASTOS_IMAGE_KIND refers to, for tests that share one."""
+    ready = os.environ.get(f"RASTOS_IMAGE_{kind.upper()}")
+    if ready:
+        path, _, kern = ready.partition(":")
+        return Image(kind, pathlib.Path(path), kernel.Kernel(pathlib.Path(kern)))
     kern = kernel.get()
     base = _base(kind, kern)
     helpers = sorted(p for p in pathlib.Path(build, "tests/helpers").glob("*") if p.is_file() and os.access(p, os.X_OK)) if kind == "tiny" else []

@@ -10,7 +10,6 @@ Each VM has a disk of its own, copied from the image, that stays over start(), p
 process that started it. When a test fails, the serial log's end is part of the message and the whole of it is in vm.log_path.
 """
 import contextlib
-import ctypes
 import json
 import os
 import pathlib
@@ -29,7 +28,6 @@ from .agent import Agent, Gone, Result  # noqa: F401 (tests import them from her
 # norandmaps, cryptomgr.notests and the like take half of the time that a boot needs under TCG.
 KERNEL_ARGS = "console=ttyS0 quiet panic=-1 nokaslr norandmaps cryptomgr.notests mitigations=off random.trust_cpu=on rast.show=yes"
 MACHINE = ["-machine", "pc", "-cpu", "max", "-nodefaults", "-no-user-config", "-display", "none"]
-PR_SET_PDEATHSIG = 1
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 
 
@@ -137,12 +135,13 @@ class Monitor:
 
 class VM:
     def __init__(self, kind="tiny", *, append="", services=None, available=None, files=None, memory=256, drives=(), qemu=(), deadline=180,
-                 disk_path=None, prepare=None, name=None, start=True, args=KERNEL_ARGS, accel="tcg"):
+                 disk_path=None, prepare=None, name=None, start=True, args=KERNEL_ARGS, accel="tcg", root="/dev/vda"):
         """services: NAME -> text of NAME.ini, enabled; available: the same, not enabled; files: path in the guest -> text or bytes.
         prepare(top): changes the mounted top level of the disk. drives: more images, /dev/vdb and on. qemu: more QEMU options.
-        deadline: seconds after which the machine is killed, counted from each start(). disk_path: use this disk, and keep it."""
+        deadline: seconds after which the machine is killed, counted from each start(). disk_path: use this disk, and keep it.
+        root: rast.root=, None for none. self.recording: set it to a replay.Recording between boots to have the disk's writes recorded."""
         self.append, self.args, self.memory, self.drives, self.qemu, self.accel = append, args, memory, list(drives), list(qemu), accel
-        self.deadline, self.autostart = deadline, start
+        self.deadline, self.autostart, self.root, self.recording = deadline, start, root, None
         self.image = image.get(kind, build_dir())
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="rastos-vm-", dir=os.environ.get("RASTOS_VM_DIR")))
         self.log_path = self.dir / "serial.log"
@@ -192,15 +191,15 @@ class VM:
         agent, agent_qemu = socket.socketpair()
         qmp, qmp_qemu = socket.socketpair()
         extra = self.append if append is None else append
-        argv = ["qemu-system-x86_64", *MACHINE, *accelerator(self.accel), "-m", str(self.memory), "-no-reboot",
-                "-kernel", str(self.image.vmlinux), "-initrd", str(self.image.initramfs), "-append", f"{self.args} rast.root=/dev/vda {extra}".strip(),
+        argv = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *MACHINE, *accelerator(self.accel), "-m", str(self.memory), "-no-reboot",
+                "-kernel", str(self.image.vmlinux), "-initrd", str(self.image.initramfs), "-append", self.command_line(extra),
                 "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
                 "-chardev", f"socket,id=qmp,fd={qmp_qemu.fileno()}", "-mon", "chardev=qmp,mode=control",
                 "-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,fd={agent_qemu.fileno()}", "-device", "virtserialport,chardev=agent,name=rast.agent",
                 "-device", "virtio-rng-pci", *self._disk_args(), *self.qemu]
         (self.dir / "command").write_text(" ".join(argv))
         self.errors = open(self.dir / "qemu.err", "w+b")
-        self.proc = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, pass_fds=(agent_qemu.fileno(), qmp_qemu.fileno()), preexec_fn=_die_with_parent)
+        self.proc = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, pass_fds=(agent_qemu.fileno(), qmp_qemu.fileno()))
         agent_qemu.close()
         qmp_qemu.close()
         self.started = time.monotonic()
@@ -211,8 +210,11 @@ class VM:
         self.overdue = False
         return self
 
+    def command_line(self, extra):
+        return " ".join(filter(None, [self.args, f"rast.root={self.root}" if self.root else "", extra]))
+
     def _disk_args(self):
-        args = ["-drive", f"file={self.disk},format=raw,if=virtio,cache=writeback"]
+        args = self.recording.qemu_args() if self.recording else ["-drive", f"file={self.disk},format=raw,if=virtio,cache=writeback"]
         for extra in self.drives:
             args += ["-drive", extra if "=" in str(extra) else f"file={extra},format=raw,if=virtio"]
         return args
@@ -348,10 +350,6 @@ class VM:
         """Ask for an orderly power-off and wait for it."""
         self.spawn("rastctl poweroff")
         return self.wait_exit(timeout)
-
-
-def _die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def put_file(top, path, content, mode=None):
