@@ -98,9 +98,9 @@ def _container(root):
 
 def _ledger(top, rastinit, snapshots):
     """A ledger in which snapshot 0 is known to be good and the newest one is to be booted: rastinit's own commands write it."""
-    path = f"{top}/@rastos/ledger"
-    for argv in (["--mark", "good", "0"], ["--deploy", str(snapshots[-1])]):
-        cache.run(rastinit, "--ledger", path, *argv)
+    file = f"{top}/@rastos/ledger"
+    for argv in (["--deploy", "0"], ["--mark", "good", "0"], ["--deploy", str(snapshots[-1])]):
+        cache.run(rastinit, "--ledger-file", file, *argv)
 
 
 def get(kind, build):
