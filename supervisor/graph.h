@@ -71,6 +71,7 @@ struct gservice {
 	struct gids conflicts;    /* symmetric */
 	struct gids contents;     /* bundle: members (up when all are up; "default": what is enabled and boot-critical, too); virtual: providers (best first; up when one is) */
 	struct gids requires_one; /* at least one of these has to be up */
+	struct gids watched_by;   /* reverse of contents and requires_one: whose state may change when ours does */
 
 	struct gstrv exec;        /* argv; oneshot and longrun have one */
 	gref settings;            /* struct gsettings, shared: graph_settings() */
