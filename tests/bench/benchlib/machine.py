@@ -61,7 +61,7 @@ class Machine:
 
     def _etc(self):
         self.write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n")
-        self.write("etc/group", "root:x:0:\ntty:x:5:\nadm:x:4:\nutmp:x:43:\nlog:x:44:\nmessagebus:x:100:\nnogroup:x:65534:\n")
+        self.write("etc/group", "root:x:0:\ntty:x:5:\nadm:x:4:\nutmp:x:43:\nuucp:x:10:\nlog:x:44:\nmessagebus:x:100:\nnogroup:x:65534:\n")
         self.write("etc/nsswitch.conf", "passwd: files\ngroup: files\n")
         self.write("etc/hostname", "bench\n")
         self.write("etc/fstab", "")

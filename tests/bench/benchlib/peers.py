@@ -21,7 +21,7 @@ def in_layers(layers, *paths):
 
 
 def libraries(layers):
-    dirs = [layer + d for layer in layers for d in ("/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/systemd", "/usr/lib")]
+    dirs = [layer + d for layer in layers for d in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu/systemd", "/usr/lib")]
     return dict(os.environ, LD_LIBRARY_PATH=":".join(d for d in dirs if os.path.isdir(d)))
 
 
@@ -142,9 +142,12 @@ class Finit(Peer):
         return package_version(self.layers, "finit")
 
     def prepare(self, m, kind, n):
-        form = {"oneshots": "task [S2345] name:{name} /bench/stamp once {i}",
-                "chain": "run [S2345] name:{name} /bench/stamp once {i}",      # one after the other by definition
-                "longruns": "service [S2345] name:{name} respawn /bench/stamp stay {i}"}[kind]
+        form = {"oneshots": "task [S2345] name:{name} /bench/set/{name} once {i}",
+                "chain": "run [S2345] name:{name} /bench/set/{name} once {i}",      # one after the other by definition
+                "longruns": "service [S2345] name:{name} respawn /bench/set/{name} stay {i}"}[kind]
+        os.makedirs(m.dir + "/set")
+        for name in names(n):   # finit takes two services with one program for the same
+            os.symlink("/bench/stamp", f"{m.dir}/set/{name}")
         lines = [form.format(name=name, i=i) + " -- " + name for i, name in enumerate(names(n))]
         m.write("etc/finit.conf", "host bench\nrunlevel 2\n" + "\n".join(lines) + "\n")
         os.makedirs(m.dir + "/etc/finit.d/enabled", exist_ok=True)
@@ -198,6 +201,7 @@ class OpenRC(Peer):
             os.symlink(f"/etc/init.d/{name}", f"{m.dir}/etc/runlevels/default/{name}")
         for level in ("sysinit", "boot", "shutdown", "nonetwork"):
             os.makedirs(f"{m.dir}/etc/runlevels/{level}", exist_ok=True)
+        m.write("etc/insserv.conf", "")
         m.write("etc/rc.conf", 'rc_parallel="YES"\nrc_sys="lxc"\nrc_logger="NO"\nrc_depend_strict="NO"\n')
         m.write("set/start", "#!/bin/sh\nmkdir -p /run/openrc\ntouch /run/openrc/softlevel\nopenrc sysinit\nopenrc default\nwhile :; do sleep 1000 & wait; done\n", 0o755)
         return ["/bench/set/start"]
