@@ -221,7 +221,10 @@ static ssize_t round_of(struct logd *d, struct service *s, enum format_tail tail
 		return taken;
 	bool full = false;
 	n = peek_full(d, s->pipe, &full);
-	return n < 0 ? n : write_lines(d, s, &b, (size_t)n, full ? TAIL_SPLIT : TAIL_KEEP);
+	if (n < 0)
+		return n;
+	bool stuck = full && !memchr(d->in, '\n', (size_t)n); /* more may have come since the first look */
+	return write_lines(d, s, &b, (size_t)n, stuck ? TAIL_SPLIT : TAIL_KEEP);
 }
 
 int service_drain(struct logd *d, struct service *s, enum format_tail tail)
