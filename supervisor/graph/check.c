@@ -1,4 +1,5 @@
 /* check.c: what one service file says by itself: is something missing, does it fit together? */
+#include <sys/resource.h>
 #include "base/log.h"
 #include "supervisor/graph/compile.h"
 #include "supervisor/graph/keys.h"
@@ -60,9 +61,11 @@ static void check_readiness(struct compiler *c, struct unit *u)
 		complain(c, u, unit_given(u, "restart", "watchdog"), "watchdog without notify = socket, by which its messages come; add that to [readiness]");
 	if (access && v->notify != NOTIFY_SOCKET)
 		complain(c, u, access, "notify-access without notify = socket; add that, or take it out");
-	for (unsigned i = 0; i < v->limits.n; i++)
-		if (v->limits.v[i].resource == (uint32_t)limit_find("nofile", &(bool){ false }) && v->notify == NOTIFY_FD && v->limits.v[i].soft <= (uint64_t)v->notify_fd)
-			complain(c, u, unit_given(u, "limits", "nofile"), "nofile allows descriptors below %ju only, but notify = fd:%d; raise the limit, or take a lower descriptor", (uintmax_t)v->limits.v[i].soft, v->notify_fd);
+	for (unsigned i = 0; i < v->limits.n; i++) {
+		const struct limit *l = &v->limits.v[i];
+		if (l->l.resource == RLIMIT_NOFILE && v->notify == NOTIFY_FD && l->l.soft <= (uint64_t)v->notify_fd)
+			complain(c, u, &(struct given){ .at = l->at }, "nofile allows descriptors below %ju only, but notify = fd:%d; raise the limit, or take a lower descriptor", (uintmax_t)l->l.soft, v->notify_fd);
+	}
 }
 
 /* Settings that do nothing here: no error, since a drop-in may have switched off what they belong to. */

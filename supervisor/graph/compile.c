@@ -26,22 +26,35 @@ static void keep_warning(struct compiler *c, struct place at, const char *text)
 		(void)compiler_oom(c);
 }
 
+/* File names and cut values may hold bytes that are no UTF-8; what is reported ends up in JSON, which must not. */
+static void make_utf8(char *s)
+{
+	size_t n = strlen(s);
+
+	for (size_t i = 0; (i += utf8_span(s + i, n - i)) < n; i++)
+		s[i] = '?';
+}
+
 void problem(struct compiler *c, int level, struct place at, const char *fmt, ...)
 {
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *file = strdup(at.file ? at.file : "");
 	va_list ap;
 
 	va_start(ap, fmt);
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	va_end(ap);
-	if (!text)
-		(void)compiler_oom(c);
-	else if (level > LOG_ERR && !c->quiet)
-		keep_warning(c, at, text);
 	c->n_errors += level <= LOG_ERR;
-	if (c->cb && text && !c->quiet)
-		c->cb(level, at.file, at.line, text, c->cb_data);
+	if (!text || !file) {
+		(void)compiler_oom(c);
+		return;
+	}
+	make_utf8(text);
+	make_utf8(file);
+	if (level > LOG_ERR && !c->quiet)
+		keep_warning(c, (struct place){ file, at.line }, text);
+	if (c->cb && !c->quiet)
+		c->cb(level, file, at.line, text, c->cb_data);
 }
 
 void compiler_free(struct compiler *c)

@@ -3,7 +3,7 @@
  *   load.c      folders, files, drop-ins                         -> texts
  *   instances.c instances of templates, links in enabled/
  *   keys.c      the table of keys: section, name, kind of value, types it applies to, help
- *   values.c    a value of each kind                             -> struct unit
+ *   settings.c  lines of a file, values.c the kinds of values    -> struct unit
  *   check.c     one unit by itself: what is missing, what doesn't fit together
  *   resolve.c   names                                            -> edges between units
  *   conflict.c, cycle.c   the set as a whole: what can never start
@@ -35,7 +35,7 @@ struct words { const char **v; unsigned n, cap; };
 struct refs { struct ref *v; unsigned n, cap; };
 struct pairs { struct pair { const char *key, *value; struct place at; } *v; unsigned n, cap; };
 struct numbers { int32_t *v; unsigned n, cap; };
-struct limits { struct glimit *v; unsigned n, cap; };
+struct limits { struct limit { struct glimit l; struct place at; } *v; unsigned n, cap; };
 
 /* What was said where: for repeated keys and keys that don't fit the type. */
 struct givens { struct given { const struct key *key; struct place at; } *v; unsigned n, cap; };
@@ -143,7 +143,7 @@ int load_enabled(struct compiler *c, const char *dir);
 /* Make the instances that units name and that have no file of their own. */
 int load_instances(struct compiler *c);
 
-/* --- values.c --- */
+/* --- settings.c --- */
 /* Take one key of a file into the unit. */
 int take_key(struct compiler *c, struct unit *u, struct place at, const char *section, const char *key, const char *value);
 void unit_defaults(struct unit *u);

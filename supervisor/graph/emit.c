@@ -98,6 +98,16 @@ static gref put_cgroup(struct emitter *e, const struct pairs *p)
 	return v && p->n > 0 ? put(e, v, p->n * sizeof(*v), 4) : 0;
 }
 
+static gref put_limits(struct emitter *e, const struct limits *l)
+{
+	_cleanup_free_ struct glimit *v = calloc(l->n + 1, sizeof(*v));
+
+	e->blob.failed |= !v;
+	for (unsigned i = 0; v && i < l->n; i++)
+		v[i] = l->v[i].l;
+	return v && l->n > 0 ? put(e, v, l->n * sizeof(*v), 8) : 0;
+}
+
 static gref put_settings(struct emitter *e, const struct values *v)
 {
 	struct gsettings s;
@@ -130,7 +140,7 @@ static gref put_settings(struct emitter *e, const struct values *v)
 	s.umask = v->umask;
 	s.restart_limit = v->limit;
 	s.n_limits = v->limits.n;
-	s.limits = v->limits.n > 0 ? put(e, v->limits.v, v->limits.n * sizeof(*v->limits.v), 8) : 0;
+	s.limits = put_limits(e, &v->limits);
 	s.n_cgroup = v->cgroup.n;
 	s.cgroup = put_cgroup(e, &v->cgroup);
 	s.n_success = v->success.n;
@@ -193,7 +203,8 @@ static uint64_t hash_unit(struct emitter *e, const struct unit *u)
 	hash_words(e, &v->environment_files);
 	hash_str(e, v->tty);
 	hash_str(e, pipe_target(u));
-	buf_add(&e->hashed, v->limits.v, v->limits.n * sizeof(*v->limits.v));
+	for (unsigned i = 0; i < v->limits.n; i++)
+		buf_add(&e->hashed, &v->limits.v[i].l, sizeof(v->limits.v[i].l));
 	hash_pairs(e, &v->cgroup);
 	e->blob.failed |= e->hashed.failed;
 	return e->hashed.failed ? 0 : fnv1a64(e->hashed.data, e->hashed.len);

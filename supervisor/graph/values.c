@@ -1,36 +1,8 @@
-/* values.c: from the text of a key to the value in struct values, one small function per kind of key.
- *
- * Each returns 0, a negative errno when memory ran out, or -EINVAL after problem() has been told. */
-#include <errno.h>
-#include <stdarg.h>
+/* values.c: from the text of a value to what struct values holds, one small function per kind of key. */
 #include "base/log.h"
-#include "supervisor/graph/compile.h"
-#include "supervisor/graph/keys.h"
+#include "supervisor/graph/values.h"
 
-#define UMASK_DEFAULT (-1)
-
-struct setting {
-	struct compiler *c;
-	struct unit *u;
-	struct place at;
-	const struct key *key;
-	const char *name;   /* as written: an alias, or the name of a limit */
-	const char *value;  /* never empty */
-	void *to;           /* &u->v at the key's offset */
-};
-
-static const struct values defaults = {
-	.type = -1, .notify_fd = -1, .policy = -1, .output = -1, .nice = INT32_MIN, .oom_score_adj = INT32_MIN, .umask = UMASK_DEFAULT,
-	.stop_signal = 15 /* SIGTERM */, .install = -1, .limit = 5, .interval = 10000000, .delay = 100000, .delay_max = 30000000,
-	.start_timeout = 90000000, .stop_timeout = 10000000, .settle_time = 5000000, .watchdog = UINT64_MAX,
-};
-
-void unit_defaults(struct unit *u)
-{
-	u->v = defaults;
-}
-
-static _printf_(2, 3) int refuse(struct setting *s, const char *fmt, ...)
+int refuse(struct setting *s, const char *fmt, ...)
 {
 	_cleanup_free_ char *text = NULL;
 	va_list ap;
@@ -345,7 +317,7 @@ static int take_refs(struct setting *s)
 	return each_word(s, take_one_ref);
 }
 
-static void drop_refs(struct unit *u, enum ref_kind kind)
+void drop_refs(struct unit *u, enum ref_kind kind)
 {
 	unsigned n = 0;
 
@@ -378,15 +350,15 @@ static int one_limit(struct setting *s, const char *text, bool is_bytes, uint64_
 	return 0;
 }
 
-static struct glimit *find_limit(struct limits *l, uint32_t resource)
+static struct limit *find_limit(struct limits *l, uint32_t resource)
 {
 	for (unsigned i = 0; i < l->n; i++)
-		if (l->v[i].resource == resource)
+		if (l->v[i].l.resource == resource)
 			return &l->v[i];
 	return NULL;
 }
 
-static int limit_resource(struct setting *s, bool *is_bytes)
+int limit_resource(struct setting *s, bool *is_bytes)
 {
 	const char *names[32];
 	int resource = limit_find(s->name, is_bytes);
@@ -397,7 +369,8 @@ static int limit_resource(struct setting *s, bool *is_bytes)
 static int take_limit(struct setting *s)
 {
 	_cleanup_free_ char *soft = strdup(s->value);
-	struct glimit *l, new = { 0 };
+	struct glimit new = { 0 };
+	struct limit *l;
 	bool is_bytes;
 	char *hard;
 	int r = limit_resource(s, &is_bytes);
@@ -415,9 +388,11 @@ static int take_limit(struct setting *s)
 	if (new.soft > new.hard)
 		return refuse(s, "the soft limit is above the hard one; write SOFT:HARD");
 	l = find_limit(s->to, new.resource);
+	if (l && l->at.file == s->at.file)
+		return refuse(s, "'%s' is set in line %d already; keep one of them", s->name, l->at.line);
 	if (!l && !(l = ARENA_PUSH(&s->c->arena, (struct limits *)s->to)))
 		return compiler_oom(s->c);
-	*l = new;
+	*l = (struct limit){ new, s->at };
 	return 0;
 }
 
@@ -448,25 +423,27 @@ static const char *cgroup_value(const char *value, enum cgroup_value kind, char 
 	return buf;
 }
 
+int check_cgroup_name(struct setting *s)
+{
+	const char *names[64];
+
+	if (cgroup_find(s->name) != CGROUP_UNKNOWN)
+		return 0;
+	return refuse(s, "there is no such key of a cgroup%s; the kernel's cgroup-v2 page has them", near_word(s->c, s->name, names, cgroup_names(names, ARRAY_SIZE(names))));
+}
+
 static int take_cgroup(struct setting *s)
 {
 	enum cgroup_value kind = cgroup_find(s->name);
-	const char *names[64];
 	char buf[32];
-	int r;
+	int r = check_cgroup_name(s);
 
-	if (kind == CGROUP_UNKNOWN)
-		return refuse(s, "there is no such key of a cgroup%s; the kernel's cgroup-v2 page has them", near_word(s->c, s->name, names, cgroup_names(names, ARRAY_SIZE(names))));
-	r = check_cgroup_value(s, kind);
+	if (r >= 0)
+		r = check_cgroup_value(s, kind);
 	return r < 0 ? r : put_pair(s, s->to, s->name, cgroup_value(s->value, kind, buf), kind == CGROUP_DEVICE);
 }
 
-/* How each kind is read, how big it is (to go back to the default by an empty value), and whether several lines add up. */
-static const struct {
-	int (*take)(struct setting *s);
-	size_t size;
-	bool adds_up;
-} kinds[KEY_KIND_N] = {
+const struct value_kind value_kinds[KEY_KIND_N] = {
 	[KEY_ENUM] = { take_enum, sizeof(int32_t), false },       [KEY_BOOL] = { take_bool, sizeof(int32_t), false },
 	[KEY_INT] = { take_int, sizeof(int32_t), false },         [KEY_UMASK] = { take_umask, sizeof(int32_t), false },
 	[KEY_SIGNAL] = { take_signal, sizeof(int32_t), false },   [KEY_COUNT] = { take_count, sizeof(uint32_t), false },
@@ -479,153 +456,3 @@ static const struct {
 	[KEY_REFS] = { take_refs, 0, true },
 	[KEY_LIMIT] = { take_limit, 0, true },                    [KEY_CGROUP] = { take_cgroup, 0, true },
 };
-
-/* Take out what an earlier file said about this limit or key of the cgroup. */
-static int clear_named(struct setting *s)
-{
-	struct pairs *p = &s->u->v.cgroup;
-	struct limits *l = &s->u->v.limits;
-	unsigned n = 0;
-	bool is_bytes;
-	int resource;
-
-	if (s->key->kind == KEY_CGROUP) {
-		for (unsigned i = 0; i < p->n; i++)
-			if (!streq(p->v[i].key, s->name))
-				p->v[n++] = p->v[i];
-		p->n = n;
-		return cgroup_find(s->name) == CGROUP_UNKNOWN ? take_cgroup(s) : 0;
-	}
-	resource = limit_resource(s, &is_bytes);
-	for (unsigned i = 0; i < l->n; i++)
-		if ((int)l->v[i].resource != resource)
-			l->v[n++] = l->v[i];
-	l->n = n;
-	return MIN(resource, 0);
-}
-
-/* An empty value: back to the default. */
-static int clear(struct setting *s)
-{
-	const struct key *k = s->key;
-
-	if (k->kind == KEY_LIMIT || k->kind == KEY_CGROUP)
-		return clear_named(s);
-	if (k->kind == KEY_REFS)
-		drop_refs(s->u, k->ref);
-	else
-		memcpy(s->to, (const char *)&defaults + k->offset, kinds[k->kind].size);
-	if (k->kind == KEY_OUTPUT)
-		drop_refs(s->u, REF_PIPE);
-	if (k->kind == KEY_NOTIFY)
-		s->u->v.notify_fd = -1;
-	return 0;
-}
-
-static const struct given *find_given(const struct unit *u, const struct key *key)
-{
-	for (unsigned i = u->given.n; i-- > 0;)
-		if (u->given.v[i].key == key)
-			return &u->given.v[i];
-	return NULL;
-}
-
-const struct given *unit_given(const struct unit *u, const char *section, const char *key)
-{
-	return find_given(u, key_find(section, key));
-}
-
-/* Remember that the key was said; one that does not add up may be said once in a file. */
-static int note_given(struct setting *s)
-{
-	const struct given *before = find_given(s->u, s->key);
-	struct given *g;
-
-	if (before && before->at.file == s->at.file && !kinds[s->key->kind].adds_up)
-		return refuse(s, "'%s' is set in line %d already; keep one of them", s->key->name, before->at.line);
-	if (before && before->at.file == s->at.file)
-		return 0;
-	g = ARENA_PUSH(&s->c->arena, &s->u->given);
-	if (!g)
-		return compiler_oom(s->c);
-	*g = (struct given){ s->key, s->at };
-	return 0;
-}
-
-/* Other sections that have the key: people put `depends` below [service]. */
-static const char *section_of(const char *key)
-{
-	for (size_t i = 0; i < n_keys; i++)
-		if (keys[i].name && streq(keys[i].name, key))
-			return keys[i].section;
-	bool is_bytes;
-	return cgroup_find(key) != CGROUP_UNKNOWN ? "cgroup" : limit_find(key, &is_bytes) >= 0 ? "limits" : NULL;
-}
-
-static int unknown_key(struct compiler *c, struct place at, const char *section, const char *key)
-{
-	const char *names[64], *other = section_of(key);
-
-	if (other)
-		problem(c, LOG_ERR, at, "key '%s' does not belong to [%s]; move it to [%s]", key, section, other);
-	else
-		problem(c, LOG_ERR, at, "unknown key '%s' in [%s]%s; rast.service(5) has the keys", key, section, near_word(c, key, names, key_names(section, names, ARRAY_SIZE(names))));
-	return -EINVAL;
-}
-
-/* %i, %n and %%. Returns value itself, or heap memory in *owned; NULL after an error. */
-static const char *expand(struct setting *s, char **owned)
-{
-	_cleanup_buf_ struct buf b = { 0 };
-
-	if (!strchr(s->value, '%'))
-		return s->value;
-	for (const char *p = s->value; *p; p++) {
-		const char *with = NULL;
-		if (*p != '%') {
-			buf_add(&b, p, 1);
-			continue;
-		}
-		p++;
-		if (*p == '%')
-			with = "%";
-		else if (*p == 'n')
-			with = s->u->name;
-		else if (*p == 'i')
-			with = s->u->instance;
-		if (!with) {
-			(void)(*p == 'i' ? refuse(s, "%%i is the instance of a template, and this is none; name the file NAME@.ini, or write %%%%i") : refuse(s, "'%%%.1s' means nothing; write %%%% for a percent sign", p));
-			return NULL;
-		}
-		buf_add(&b, with, strlen(with));
-	}
-	if (b.failed)
-		(void)compiler_oom(s->c);
-	*owned = TAKE_PTR(b.data);
-	return *owned;
-}
-
-int take_key(struct compiler *c, struct unit *u, struct place at, const char *section, const char *key, const char *value)
-{
-	_cleanup_free_ char *expanded = NULL;
-	const struct key *k = key_find(section, key);
-	struct setting s = { c, u, at, k, key, value, NULL };
-	int r;
-
-	if (!k) {
-		u->broken = true;
-		if (!*section)
-			problem(c, LOG_ERR, at, "key '%s' stands before the first section; put it below [service] or where it belongs", key);
-		return section_known(section) ? unknown_key(c, at, section, key) : -EINVAL; /* a wrong section has been reported once, at its header */
-	}
-	if (u->at.line == 0)
-		u->at.line = at.line;
-	s.to = (char *)&u->v + k->offset;
-	r = note_given(&s);
-	if (r < 0)
-		return r;
-	s.value = expand(&s, &expanded);
-	if (!s.value)
-		return -EINVAL;
-	return *s.value ? kinds[k->kind].take(&s) : clear(&s);
-}
