@@ -90,7 +90,10 @@ static int logical_line(struct reader *r)
 		else if (buf_add(&r->text, " ", 1) < 0)
 			return -ENOMEM;
 		more = n > 0 && line[n - 1] == '\\';
-		if (buf_add(&r->text, line, n - more) < 0)
+		n -= more;
+		while (more && n > 0 && is_blank(line[n - 1]))
+			n--;
+		if (buf_add(&r->text, line, n) < 0)
 			return -ENOMEM;
 		if (!more)
 			return 1;
