@@ -80,7 +80,7 @@ static void number_units(struct compiler *c)
 		c->units.v[c->n]->index = c->n;
 }
 
-static void name_problem(struct compiler *c, const struct unit *u, const struct ref *ref, const struct unit *target)
+static void name_problem(struct compiler *c, const struct ref *ref, const struct unit *target)
 {
 	int level = !target && rules[ref->kind].unknown == UNKNOWN_WARNING ? LOG_WARNING : LOG_ERR;
 
@@ -89,7 +89,6 @@ static void name_problem(struct compiler *c, const struct unit *u, const struct 
 	else
 		problem(c, level, ref->at, "%s names '%s', which does not exist%s; %s", ref_names[ref->kind], ref->name, near_unit(c, ref->name),
 			level == LOG_WARNING ? "nothing comes of it" : "mend the name, or add its service file");
-	(void)u;
 }
 
 /* What the target has to be, besides existing. */
@@ -112,22 +111,22 @@ static bool target_fits(struct compiler *c, const struct unit *u, const struct r
 	return u != target;
 }
 
-/* Does u name the same service with the other kind, earlier in its list? */
-static const struct ref *named_before(const struct unit *u, const struct ref *ref, enum ref_kind other)
-{
-	for (unsigned i = 0; &u->refs.v[i] < ref; i++)
-		if (u->refs.v[i].kind == other && streq(u->refs.v[i].name, ref->name))
-			return &u->refs.v[i];
-	return NULL;
-}
+/* What can't be said together of one and the same service; REF_N: nothing. (That a dependency conflicts is found in conflict.c, with the way to it.) */
+static const enum ref_kind opposites[REF_N] = {
+	[REF_DEPENDS] = REF_N, [REF_REQUIRES_ONE] = REF_N, [REF_WANTS] = REF_CONFLICTS, [REF_AFTER] = REF_BEFORE, [REF_BEFORE] = REF_AFTER,
+	[REF_CONFLICTS] = REF_WANTS, [REF_PROVIDES] = REF_N, [REF_CONTENTS] = REF_N, [REF_PROVIDERS] = REF_N, [REF_PIPE] = REF_N, [REF_ENABLED] = REF_N,
+};
 
 static bool contradicts(struct compiler *c, const struct unit *u, const struct ref *ref)
 {
-	const struct ref *other = ref->kind == REF_AFTER ? named_before(u, ref, REF_BEFORE) : ref->kind == REF_BEFORE ? named_before(u, ref, REF_AFTER) : NULL;
+	enum ref_kind opposite = opposites[ref->kind];
 
-	if (other)
-		problem(c, LOG_ERR, ref->at, "'%s' can't start both before and after '%s' (%s: %s:%d); take one of the two out", u->name, ref->name, ref_names[other->kind], other->at.file, other->at.line);
-	return other;
+	for (const struct ref *o = u->refs.v; opposite != REF_N && o < ref; o++)
+		if (o->kind == opposite && streq(o->name, ref->name)) {
+			problem(c, LOG_ERR, ref->at, "'%s' stands in both %s and %s (%s:%d), which can't be; take it out of one", ref->name, ref_names[ref->kind], ref_names[o->kind], o->at.file, o->at.line);
+			return true;
+		}
+	return false;
 }
 
 static int add_ref_edge(struct compiler *c, const struct unit *u, const struct ref *ref)
@@ -135,7 +134,7 @@ static int add_ref_edge(struct compiler *c, const struct unit *u, const struct r
 	const struct unit *target = unit_find(c, ref->name);
 
 	if (!target || (target->masked && rules[ref->kind].masked == MASKED_ERROR))
-		name_problem(c, u, ref, target);
+		name_problem(c, ref, target);
 	if (!target || target->masked || !target_fits(c, u, ref, target) || contradicts(c, u, ref))
 		return c->failed;
 	if (ref->kind == REF_PROVIDES)
