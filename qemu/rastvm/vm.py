@@ -30,6 +30,8 @@ KERNEL_ARGS = "console=ttyS0 quiet panic=-1 nokaslr norandmaps cryptomgr.notests
 MACHINE = ["-machine", "pc", "-cpu", "max", "-nodefaults", "-no-user-config", "-display", "none"]
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 
+UNFINISHED = re.compile(r"\x1b(\[[0-9;?]*|[()])?$")
+
 
 def accelerator(kind="tcg"):
     return ["-accel", "tcg,tb-size=256" if kind == "tcg" else kind]
@@ -61,11 +63,16 @@ class Serial:
         self.thread.start()
 
     def _reader(self):
+        rest = ""
         with self.log:
             while piece := os.read(self.proc.stdout.fileno(), 65536):
                 self.log.write(piece)
+                whole = rest + piece.decode(errors="replace")
+                # An escape sequence may come in two pieces: the begun one waits for its end.
+                cut = UNFINISHED.search(whole)
+                rest = cut[0] if cut else ""
                 with self.changed:
-                    self.text += ANSI.sub("", piece.decode(errors="replace"))
+                    self.text += ANSI.sub("", whole[:len(whole) - len(rest)])
                     self.changed.notify_all()
         with self.changed:
             self.closed = True
