@@ -1,0 +1,100 @@
+/* apifs.c: the API file systems. What is mounted already, by stage 1 or a container's runtime, is left alone. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "base/sys.h"
+#include "init/pid1.h"
+
+#ifndef MQUEUE_MAGIC
+#define MQUEUE_MAGIC 0x19800202 /* ipc/mqueue.c */
+#endif
+
+static const struct api {
+	const char *type, *at, *options;
+	unsigned long flags;
+	long magic; /* of statfs(2), when it is mounted */
+} apis[] = {
+	{"proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, PROC_SUPER_MAGIC},
+	{"sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, SYSFS_MAGIC},
+	{"devtmpfs", "/dev", "mode=0755", MS_NOSUID, TMPFS_MAGIC},
+	{"devpts", "/dev/pts", "mode=0620,gid=5,ptmxmode=0666", MS_NOSUID | MS_NOEXEC, DEVPTS_SUPER_MAGIC},
+	{"tmpfs", "/dev/shm", "mode=1777", MS_NOSUID | MS_NODEV, -1},
+	{"mqueue", "/dev/mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, MQUEUE_MAGIC},
+	{"tmpfs", "/run", "mode=0755", MS_NOSUID | MS_NODEV, TMPFS_MAGIC},
+	{"cgroup2", "/sys/fs/cgroup", "nsdelegate,memory_recursiveprot", MS_NOSUID | MS_NODEV | MS_NOEXEC, CGROUP2_SUPER_MAGIC},
+};
+
+/* -1 as the magic: a file system of its own, that is, another device than its parent folder. */
+static bool is_mounted(const struct api *a)
+{
+	struct stat st, parent;
+	struct statfs fs;
+	char up[64];
+
+	if (a->magic >= 0)
+		return statfs(a->at, &fs) == 0 && fs.f_type == a->magic;
+	strcpy(up, a->at);
+	*strrchr(up, '/') = '\0';
+	return stat(a->at, &st) == 0 && stat(up, &parent) == 0 && st.st_dev != parent.st_dev;
+}
+
+static int mount_one(const struct api *a)
+{
+	if (is_mounted(a))
+		return 0;
+	(void)mkdir(a->at, 0755);
+	if (mount(a->type, a->at, a->type, a->flags, a->options) == 0)
+		return 0;
+	if (errno == EINVAL && a->options && mount(a->type, a->at, a->type, a->flags, NULL) == 0) /* a kernel without one of the options */
+		return 0;
+	return -errno;
+}
+
+void apifs_proc(void)
+{
+	bool mounted = is_mounted(&apis[0]);
+
+	if (mounted || getpid() != 1 || mount_one(&apis[0]) < 0)
+		return;
+	if (!proc_is_machine_init() && !getenv("container"))
+		umount2(apis[0].at, MNT_DETACH);
+}
+
+static void make_links(void)
+{
+	static const char *const links[][2] = {
+		{"/proc/self/fd", "/dev/fd"},
+		{"/proc/self/fd/0", "/dev/stdin"},
+		{"/proc/self/fd/1", "/dev/stdout"},
+		{"/proc/self/fd/2", "/dev/stderr"},
+		{"/proc/kcore", "/dev/core"},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(links); i++)
+		(void)!symlink(links[i][0], links[i][1]); /* there already, or /dev is read-only */
+}
+
+void apifs_mount(const struct pid1 *p)
+{
+	int r;
+
+	if (!p->machine && !p->container)
+		return; /* whose mount namespace this is nobody said */
+	for (unsigned i = 0; i < ARRAY_SIZE(apis); i++) {
+		r = mount_one(&apis[i]);
+		if (r < 0)
+			log_msg(p->machine ? LOG_ERR : LOG_DEBUG, "mount %s on %s: %s", apis[i].type, apis[i].at, strerror(-r));
+	}
+	make_links();
+	if (mkdir("/run/lock", 01777) == 0)
+		(void)chmod("/run/lock", 01777);
+	(void)mkdir("/run/rastos", 0755);
+}
