@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "init/console.h"
@@ -78,7 +79,7 @@ static int mount_row(struct stage1 *s, const struct row *row, uint32_t snapshot,
 	if (!btrfs_is_subvolume(s->topfd, subvolume))
 		return err_set(e, -ENOENT, "there is no subvolume %s", subvolume);
 	if (row->flags & MAKE_DIR)
-		mkdir(at, 0755);
+		(void)mkdir_p(at, 0755);
 	r = bind_at(s->topfd, subvolume, at, row->flags & READ_ONLY);
 	return r < 0 ? err_sys(e, r, "mount subvolume %s at /%s", subvolume, row->target) : 0;
 }
