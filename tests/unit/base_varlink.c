@@ -860,7 +860,7 @@ START_TEST(an_interface_that_does_not_fit_its_description_is_refused)
 }
 END_TEST
 
-static long resident_kib(void)
+static __attribute__((unused)) long resident_kib(void)
 {
 	long pages = 0, resident = 0;
 	FILE *f = fopen("/proc/self/statm", "r");
