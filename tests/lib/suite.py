@@ -25,7 +25,7 @@ CPUS = len(os.sched_getaffinity(0))
 COMMON = ["--prefix=/usr", "--sysconfdir=/etc"]
 # How rastOS is built, and what each way is for.
 BUILDS = {
-    "release": ["--buildtype=release", "--werror"],
+    "release": ["--buildtype=release", "-Doptimization=2", "--werror"],
     "asan": ["--buildtype=debug", "-Doptimization=1", "-Dsanitize=address,undefined"],
     "faults": ["--buildtype=debugoptimized", "-Dfaults=true"],
     "clang": ["--buildtype=debug", "-Doptimization=1", "-Dfuzzers=true", "-Dsanitize=address,undefined"],
