@@ -5,7 +5,7 @@ import os
 import struct
 
 SLOTS = 4096
-HEAD = struct.Struct("=8Q")       # target count begin_ns done_ns begin_cpu_us spare[3]
+HEAD = struct.Struct("=8Q")       # target count begin_ns done_ns begin_cpu_us say spare[2]
 SLOT = struct.Struct("=IiQ")      # starts pid last_ns
 SIZE = HEAD.size + SLOT.size * SLOTS
 
