@@ -37,6 +37,7 @@ void stage1_ledger_load(struct stage1 *s)
 		start_anew(s, "unreadable", err_text(&e));
 	else if (damaged)
 		console_say("%s", err_text(&e));
+	ledger_settle(&s->ledger);
 }
 
 static void save(struct stage1 *s, const char *what)

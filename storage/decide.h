@@ -15,7 +15,7 @@ struct decision {
 /* The history's ranking of candidates: returns the index of the best one, or a negative errno (-ENODATA: thin evidence) which means last known good. */
 typedef int (*decide_rank)(const struct ledger *l, const uint32_t *candidates, unsigned n, uint32_t failed, void *data);
 
-/* available: snapshots that exist and have not been found unmountable in this boot. forced: rast.snapshot=N or LEDGER_NONE for auto. rank may be NULL. */
+/* l: settled (ledger_settle). available: snapshots that exist and have not been found unmountable in this boot. forced: rast.snapshot=N or LEDGER_NONE for auto. rank may be NULL. */
 void decide(const struct ledger *l, const uint32_t *available, unsigned n, uint32_t forced, decide_rank rank, void *rank_data, struct decision *d);
 
 #endif

@@ -73,7 +73,7 @@ static void count_failure(struct ledger_entry *e)
 }
 
 /* An attempt that nobody judged: the power went, the kernel died, the watchdog bit. Its result stays "attempt". */
-static void settle(struct ledger *l)
+void ledger_settle(struct ledger *l)
 {
 	struct ledger_entry *e = l->in_progress == LEDGER_NONE ? NULL : ledger_find(l, l->in_progress);
 
@@ -86,7 +86,7 @@ void ledger_attempt(struct ledger *l, uint32_t snapshot)
 {
 	struct ledger_entry *e;
 
-	settle(l);
+	ledger_settle(l);
 	l->in_progress = snapshot;
 	e = ledger_add(l, snapshot);
 	e->last_boot = ++l->boot;

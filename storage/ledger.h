@@ -61,7 +61,8 @@ struct ledger_entry *ledger_find(struct ledger *l, uint32_t snapshot); /* NULL i
 struct ledger_entry *ledger_add(struct ledger *l, uint32_t snapshot);   /* find or make; never NULL: forgets an old one */
 /* The functions below change the ledger in memory only; ledger_save() makes it durable. */
 void ledger_deploy(struct ledger *l, uint32_t snapshot);                /* make it the default, with all its tries */
-void ledger_attempt(struct ledger *l, uint32_t snapshot);               /* stage 1, before switch_root: settles an attempt left in progress as failed, spends a try */
+void ledger_settle(struct ledger *l);                                    /* stage 1, before it decides: an attempt that nobody judged has failed */
+void ledger_attempt(struct ledger *l, uint32_t snapshot);               /* stage 1, before switch_root: settles, spends a try */
 void ledger_good(struct ledger *l, uint32_t snapshot);                  /* healthy: proven, last known good */
 void ledger_failed(struct ledger *l, uint32_t snapshot, enum ledger_result why);
 void ledger_left(struct ledger *l, uint32_t snapshot);                  /* orderly power-off before it was judged: gives the try back */
