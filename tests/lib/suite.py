@@ -147,8 +147,14 @@ def unit_tests(kind):
         for line in results.read_text().splitlines() if results.exists() else []:
             one = json.loads(line)
             outcome = {"OK": "passed", "EXPECTEDFAIL": "passed", "SKIP": "skipped"}.get(one["result"], "failed")
-            why = (one.get("stdout") or "no reason given").strip().splitlines()[-1] if outcome == "skipped" else ""
-            points.append(tap.Point(f"{one['name'].split(' / ')[-1]}{checks(one.get('stdout') or '')}", outcome, why))
+            name = one["name"].split(" / ")[-1]
+            inner = [p for p in map(tap.parse_line, (one.get("stdout") or "").splitlines()) if p]
+            for p in inner:
+                p.name = f"{name}: {sentence(p.name)}"
+            if not inner or (outcome == "failed" and all(p.outcome != "failed" for p in inner)):
+                why = (one.get("stdout") or "no reason given").strip().splitlines()[-1] if outcome == "skipped" else ""
+                inner.append(tap.Point(name, outcome, why))
+            points += inner
         if not points:
             points = [tap.Point("no unit test was run" if status == 0 and "No tests defined" not in text else "meson test ran nothing", "failed")]
         elif status != 0 and all(p.outcome != "failed" for p in points):
@@ -157,10 +163,10 @@ def unit_tests(kind):
     return Task(f"unit/{kind}", [kind], work, 60)
 
 
-def checks(text):
-    """What Check says of a test program: how many tests it holds."""
-    found = re.search(r"Checks: (\d+)", text)
-    return f", {found[1]} checks" if found else ""
+def sentence(text):
+    """Check's "FILE:SUITE:TEST: Passed" as TEST's sentence."""
+    found = re.match(r"\S+\.c:(?:.*:)?([a-z0-9_]+): (?:Passed|(.*))$", text)
+    return (found[1].replace("_", " ") + (f": {found[2]}" if found[2] else "")) if found else text
 
 
 def program(group, path, kind, timeout, extra_env=None, seconds=60):
@@ -217,19 +223,17 @@ def fuzzer(path):
 
     def work(suite):
         began = time.monotonic()
-        binary = next((OUT / "clang").rglob(name), None)
-        if not binary:
-            suite.report("fuzz", [tap.Point(f"{name}: no such program was built", "failed")], 0, LOGS / "build-clang.log")
+        status, _, log = suite.run(f"build-{name}", ["ninja", "-C", OUT / "clang", "-j1", f"tests/fuzz/{name}"], 600)
+        if status != 0:
+            suite.report("fuzz", [tap.Point(f"{name}: it could not be built", "failed")], 0, log)
             return
-        found = OUT / "fuzz" / name
-        found.mkdir(parents=True, exist_ok=True)
-        corpus = [d for d in (TOP / "tests/fuzz/corpus" / name, TOP / "tests/fuzz/corpus" / name.removeprefix("fuzz-")) if d.is_dir()]
-        argv = [binary, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={found}/", found / "new", *corpus]
-        (found / "new").mkdir(exist_ok=True)
+        binary, found, corpus = OUT / "clang/tests/fuzz" / name, OUT / "fuzz" / name, TOP / "tests/fuzz/corpus" / name
+        (found / "new").mkdir(parents=True, exist_ok=True)
+        argv = [binary, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={found}/", found / "new", corpus]
         status, text, log = suite.run(f"fuzz-{name}", argv, FUZZ_SECONDS * 10 + 60, SANITIZERS)
         runs = re.search(r"Done (\d+) runs", text)
         good = status == 0 and runs and int(runs[1]) > 0
-        suite.report("fuzz", [tap.Point(f"{name}, {runs[1] if runs else 'no'} runs, {len(corpus) and sum(1 for _ in corpus[0].iterdir())} in the corpus", "passed" if good else "failed")], time.monotonic() - began, log)
+        suite.report("fuzz", [tap.Point(f"{name}, {runs[1] if runs else 'no'} runs, {sum(1 for _ in corpus.iterdir())} in the corpus", "passed" if good else "failed")], time.monotonic() - began, log)
     return Task(f"fuzz/{name}", ["clang"], work, FUZZ_SECONDS + 2)
 
 
@@ -280,7 +284,7 @@ def all_tasks():
     for path in sorted((TOP / "tests/vm").glob("test_*.py")):
         tasks += [vm_test(path, f) for f in functions_of(path)]
     tasks.append(boot_check())
-    tasks += [fuzzer(path) for path in sorted((TOP / "tests/fuzz").glob("fuzz-*.c"))]
+    tasks += [fuzzer(path) for path in sorted((TOP / "tests/fuzz").glob("fuzz_*.c"))]
     files = compiled(c_files())
     parts = max(1, len(files) // 12)
     tasks += [tidy(files[i::parts], i + 1, parts) for i in range(parts)]
