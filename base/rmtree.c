@@ -1,7 +1,8 @@
 /* rmtree.c: removal of trees.
  *
- * Every pass walks down to one folder that has no folders in it and removes that. It costs a few more openat(2) than
- * recursion and needs two descriptors and no stack however deep a hostile tree is. */
+ * One walk without recursion: down to a folder that has no folders in it, remove it, one up, and so on. Only the last
+ * LEVELS folders are held open; above them the walk starts anew from the top. So it needs a fixed number of descriptors
+ * and a fixed piece of stack however deep a hostile tree is, and never has to trust "..". */
 #include "base/file.h"
 
 #include <errno.h>
@@ -10,9 +11,18 @@
 #include <string.h>
 #include "base/sys.h"
 
+#define LEVELS 64
+
+struct level {
+	int fd;
+	char name[NAME_MAX + 1]; /* in the folder above */
+};
+
 struct removal {
 	bool files;  /* unlink what is no folder; cgroupfs removes those by itself */
 	dev_t dev;
+	int depth, lowest;            /* levels lowest...depth are open, in level[i % LEVELS] */
+	struct level level[LEVELS];
 };
 
 static bool is_dot(const char *name)
@@ -81,35 +91,88 @@ static int open_same_fs(const struct removal *rm, int dirfd, const char *name)
 	return r;
 }
 
-/* Remove one leaf of the tree at name. 1: it was the tree itself. */
-static int remove_leaf(const struct removal *rm, int dirfd, const char *name)
+static struct level *level_at(struct removal *rm, int depth)
 {
-	char child[NAME_MAX + 1], cur_name[NAME_MAX + 1];
-	_cleanup_close_ int parent = -1;
-	_cleanup_close_ int cur = open_same_fs(rm, dirfd, name);
-	int depth = 0, r;
+	return &rm->level[depth % LEVELS];
+}
 
-	if (cur < 0)
-		return cur;
-	while ((r = next_folder(rm, cur, child)) > 0) {
-		int next = open_same_fs(rm, cur, child);
-		if (next < 0)
-			return next == -ENOENT ? 0 : next;
-		closep(&parent);
-		parent = cur;
-		cur = next;
-		memcpy(cur_name, child, sizeof(child));
-		depth++;
+/* Go to folder name below the present one (or below dirfd, to begin with). -ENOENT: it is gone meanwhile. */
+static int descend(struct removal *rm, int dirfd, const char *name)
+{
+	int fd = open_same_fs(rm, dirfd, name);
+	struct level *l;
+
+	if (fd < 0)
+		return fd;
+	l = level_at(rm, ++rm->depth);
+	if (rm->depth - rm->lowest >= LEVELS) {
+		close(l->fd);
+		rm->lowest++;
 	}
+	l->fd = fd;
+	if (rm->depth > 0)
+		snprintf(l->name, sizeof(l->name), "%s", name);
+	return 0;
+}
+
+/* Remove the present folder, which is empty, and go to the one above. */
+static int ascend(struct removal *rm)
+{
+	struct level *l = level_at(rm, rm->depth), *above = level_at(rm, --rm->depth);
+	int r;
+
+	close(l->fd);
+	r = sys_unlinkat(above->fd, l->name, AT_REMOVEDIR);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* One walk from the top. 0: nothing is left below the highest folder that is still open. */
+static int walk(struct removal *rm)
+{
+	char child[NAME_MAX + 1];
+	int r;
+
+	for (;;) {
+		int fd = level_at(rm, rm->depth)->fd;
+		r = next_folder(rm, fd, child);
+		if (r > 0) {
+			r = descend(rm, fd, child);
+			if (r == -ENOENT)
+				r = 0;
+		} else if (r == 0) {
+			if (rm->depth == rm->lowest)
+				return 0;
+			r = ascend(rm);
+		}
+		if (r < 0)
+			return r;
+	}
+}
+
+/* 1: the whole tree is gone; 0: a part of it is. */
+static int remove_some(struct removal *rm, int dirfd, const char *path)
+{
+	bool whole;
+	int r;
+
+	rm->depth = -1;
+	rm->lowest = 0;
+	r = descend(rm, dirfd, path);
 	if (r < 0)
 		return r;
-	r = depth > 0 ? sys_unlinkat(parent, cur_name, AT_REMOVEDIR) : sys_unlinkat(dirfd, name, AT_REMOVEDIR);
-	return r < 0 ? r : depth == 0;
+	r = walk(rm);
+	whole = rm->lowest == 0;
+	for (; rm->depth >= rm->lowest; rm->depth--)
+		close(level_at(rm, rm->depth)->fd);
+	if (r < 0 || !whole)
+		return r;
+	r = sys_unlinkat(dirfd, path, AT_REMOVEDIR);
+	return r < 0 ? r : 1;
 }
 
 static int remove_tree(int dirfd, const char *path, bool files)
 {
-	struct removal rm = { .files = files };
+	struct removal rm;
 	struct stat st;
 	int r;
 
@@ -117,9 +180,10 @@ static int remove_tree(int dirfd, const char *path, bool files)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISDIR(st.st_mode))
 		return files ? sys_unlinkat(dirfd, path, 0) : -ENOTDIR;
+	rm.files = files;
 	rm.dev = st.st_dev;
 	do
-		r = remove_leaf(&rm, dirfd, path);
+		r = remove_some(&rm, dirfd, path);
 	while (r == 0);
 	return r < 0 && r != -ENOENT ? r : 0;
 }
