@@ -12,11 +12,15 @@ typedef void (*heading_fn)(const char *text, void *data);
 
 static void option_left(char *buf, size_t size, const struct opt *o)
 {
+	const char *arg = o->arg ? o->arg : "VALUE";
 	char letter[4] = "  ";
 
 	if (o->letter)
 		snprintf(letter, sizeof(letter), "-%c", o->letter);
-	snprintf(buf, size, "  %s --%s%s%s", letter, o->name, o->kind == OPT_FLAG ? "" : "=", o->kind == OPT_FLAG ? "" : o->arg ? o->arg : "VALUE");
+	if (o->kind == OPT_FLAG)
+		snprintf(buf, size, "  %s --%s", letter, o->name);
+	else
+		snprintf(buf, size, "  %s --%s=%s", letter, o->name, arg);
 }
 
 static void verb_left(char *buf, size_t size, const struct verb *v)

@@ -216,7 +216,8 @@ static int parse_words(struct parser *ps, bool first_operand_ends)
 
 int opt_parse(const struct program *p, const struct opt *opts, size_t n, int *argc, char ***argv)
 {
-	struct parser ps = { .program = p, .sets = { { opts, n }, { opt_builtin, ARRAY_SIZE(opt_builtin) } }, .n_sets = 2, .argc = *argc, .argv = *argv };
+	struct parser ps = { .program = p, .argc = *argc, .argv = *argv, .n_sets = 2,
+		.sets = { { opts, n }, { opt_builtin, ARRAY_SIZE(opt_builtin) } } };
 	int r = parse_words(&ps, p->n_verbs > 0);
 
 	if (r != 0)

@@ -177,7 +177,8 @@ static int take_span(const char **s, uint64_t *ret_us, bool *bare)
 	unit = *bare ? 1000000 : take_unit(s);
 	if (unit == 0)
 		return -EINVAL;
-	if (__builtin_mul_overflow(v, unit, &v) || __builtin_add_overflow(v, unit / 1000000 * millionths + unit % 1000000 * millionths / 1000000, &v))
+	millionths = unit / 1000000 * millionths + unit % 1000000 * millionths / 1000000; /* of the unit, now microseconds */
+	if (__builtin_mul_overflow(v, unit, &v) || __builtin_add_overflow(v, millionths, &v))
 		return -ERANGE;
 	*ret_us = v;
 	*s = skip_spaces(*s);
@@ -202,7 +203,7 @@ int parse_duration(const char *s, uint64_t *ret_us)
 		int r = take_span(&s, &us, &bare);
 		if (r < 0)
 			return r;
-		if (bare && spans++ > 0) /* "2min 30" */
+		if (bare && spans > 0) /* "2min 30" */
 			return -EINVAL;
 		spans++;
 		if (__builtin_add_overflow(total, us, &total) || total == UINT64_MAX)

@@ -195,7 +195,8 @@ static bool parse_word_type(struct parser *ps, struct idl_type *t)
 	static const struct {
 		const char *name;
 		enum idl_kind kind;
-	} basic[] = { { "bool", IDL_BOOL }, { "int", IDL_INT }, { "float", IDL_FLOAT }, { "string", IDL_STRING }, { "object", IDL_OBJECT }, { "any", IDL_ANY } };
+	} basic[] = { { "bool", IDL_BOOL }, { "int", IDL_INT }, { "float", IDL_FLOAT }, { "string", IDL_STRING },
+		{ "object", IDL_OBJECT }, { "any", IDL_ANY } };
 	const char *name = take_word(ps, "", "type");
 
 	if (!name)
