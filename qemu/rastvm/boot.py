@@ -24,7 +24,7 @@ EXPECTED = {
     "cron": ("cat /run/crond.pid", ""),
     "getty@ttyS0": ("tty", "/dev/ttyS0"),
     "getty@tty1": ("cat /sys/fs/cgroup/rastos.service/getty@tty1/cgroup.procs", ""),
-    "demo-container": ("exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3", "Hello from a container"),
+    "crun@demo": ("exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3", "Hello from a container"),
 }
 
 

@@ -14,7 +14,7 @@ from . import cache
 
 SUBVOLUMES = ("@var", "@log", "@home", "@root", "@srv", "@rastos")
 # What of a tree goes where it is shared by all snapshots.
-SHARED = {"var/log": "@log", "var": "@var", "home": "@home", "root": "@root", "srv": "@srv"}
+SHARED = {"var/lib/rastos": "@rastos", "var/log": "@log", "var": "@var", "home": "@home", "root": "@root", "srv": "@srv"}
 MOUNT_POINTS = ("dev", "proc", "sys", "run", "tmp", "etc", "var", "home", "root", "srv", "mnt", ".snapshots")
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
 

@@ -86,7 +86,7 @@ def _settle_debian(root):
 
 def _container(root):
     """An OCI bundle for the container that the image runs: a busybox root, so that it is small and shows what is inside."""
-    bundle = root / "usr/share/rastos/demo-container"
+    bundle = root / "var/lib/rastos/containers/demo"
     tree = bundle / "rootfs"
     for d in ("bin", "proc", "dev", "sys", "tmp", "etc"):
         (tree / d).mkdir(parents=True, exist_ok=True)
