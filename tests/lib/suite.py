@@ -210,7 +210,7 @@ def images(suite):
 def boot_check():
     def work(suite):
         began = time.monotonic()
-        status, text, log = suite.run("qemu-boot-check", [TOP / "qemu/boot", "--check"], 1800)
+        status, text, log = suite.run("qemu-boot-check", [TOP / "qemu/boot", "--check"], 1800, {"RASTOS_BUILD": str(OUT / "release")})
         points = [tap.Point(line[8:], "passed" if line.startswith("ok ") else "failed") for line in text.splitlines() if re.match(r"(ok|FAILED)  ", line)]
         if status != 0 and all(p.outcome != "failed" for p in points):
             points.append(tap.Point(f"qemu/boot --check ended with {status}", "failed"))
