@@ -108,9 +108,9 @@ void graph_unmap(const struct graph *g);
 
 static inline const void *graph_at(const struct graph *g, gref r) { return r ? (const char *)g + r : NULL; }
 static inline const char *graph_str(const struct graph *g, gref r) { return graph_at(g, r); }
-static inline const struct gservice *graph_service(const struct graph *g, uint32_t i) { return (const struct gservice *)graph_at(g, g->services) + i; }
+static inline const struct gservice *graph_service(const struct graph *g, uint32_t i) { return (const struct gservice *)((const char *)g + g->services) + i; }
 static inline const uint32_t *graph_ids(const struct graph *g, struct gids l) { return graph_at(g, l.off); }
-static inline const struct gsettings *graph_settings(const struct graph *g, const struct gservice *s) { return graph_at(g, s->settings); }
+static inline const struct gsettings *graph_settings(const struct graph *g, const struct gservice *s) { return (const void *)((const char *)g + s->settings); }
 uint32_t graph_find(const struct graph *g, const char *name); /* index or UINT32_MAX */
 
 #endif

@@ -136,6 +136,9 @@ int load_dirs(struct compiler *c, const struct graph_source *src);
 /* Add a file by its text, as load_dirs() does with what it finds (tests and fuzzers have no folders). */
 int load_text(struct compiler *c, const char *name, const char *file, const char *data, size_t n);
 int parse_texts(struct compiler *c, struct unit *u, const struct texts *texts);
+/* Who can write a file or folder can run commands as root: report it when that is anybody but root. */
+struct stat;
+void check_safe(struct compiler *c, const char *path, const struct stat *st);
 int read_drop_ins(struct compiler *c, const struct found *v, unsigned n, struct texts *texts);
 
 /* --- instances.c --- */

@@ -190,14 +190,16 @@ int load_enabled(struct compiler *c, const char *dir)
 {
 	_cleanup_closedir_ DIR *d = opendir(dir);
 	struct words names = { 0 };
+	struct stat st;
 	int r;
 
 	if (!d && errno == ENOENT)
 		return 0;
-	if (!d) {
+	if (!d || fstat(dirfd(d), &st) < 0) {
 		problem(c, LOG_ERR, (struct place){ dir, 0 }, "the folder can't be read: %m; mend its mode or remove it");
 		return 0;
 	}
+	check_safe(c, dir, &st);
 	r = read_names(c, d, &names);
 	for (unsigned i = 0; r >= 0 && i < names.n; i++)
 		take_link(c, dirfd(d), dir, names.v[i]);

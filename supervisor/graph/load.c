@@ -31,20 +31,15 @@ static bool is_dev_null(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3); /* Documentation/admin-guide/devices.txt */
 }
 
-/* Who can write the file can run commands as root. */
-static bool unsafe(struct compiler *c, const char *path, const struct stat *st)
+/* The rest of the set is looked at all the same: it is refused anyway. */
+void check_safe(struct compiler *c, const char *path, const struct stat *st)
 {
 	struct place at = { path, 0 };
 
-	if (st->st_mode & S_IWOTH && !(S_ISDIR(st->st_mode) && st->st_mode & S_ISVTX)) {
+	if (st->st_mode & S_IWOTH && !(S_ISDIR(st->st_mode) && st->st_mode & S_ISVTX))
 		problem(c, LOG_ERR, at, "everybody may write to it, and so run commands as root; chmod o-w %s", path);
-		return true;
-	}
-	if (st->st_uid != 0 && st->st_uid != geteuid()) {
+	else if (st->st_uid != 0 && st->st_uid != geteuid())
 		problem(c, LOG_ERR, at, "it belongs to user %u, who could run commands as root by it; chown root %s", st->st_uid, path);
-		return true;
-	}
-	return false;
 }
 
 /* One read for the file and, since its size is known, none for its end. */
@@ -89,8 +84,7 @@ static enum opened open_text(struct compiler *c, int dirfd, const char *name, co
 		problem(c, LOG_ERR, at, S_ISREG(st.st_mode) ? "bigger than 1 MiB; that is no service file" : "neither a file nor a link to one; move it away");
 		return OPENED_BAD;
 	}
-	if (unsafe(c, path, &st))
-		return OPENED_BAD;
+	check_safe(c, path, &st);
 	t->file = path;
 	r = read_text(c, fd, (size_t)st.st_size, t);
 	if (r < 0)
@@ -144,8 +138,7 @@ static int read_folder(struct compiler *c, const char *dir, unsigned i, bool in_
 		problem(c, LOG_ERR, (struct place){ dir, 0 }, "the folder can't be read: %m; mend its mode or remove it");
 		return 0;
 	}
-	if (unsafe(c, dir, &st))
-		return 0;
+	check_safe(c, dir, &st);
 	while (r >= 0 && (errno = 0, de = readdir(d)))
 		r = take_entry(c, list, dir, de->d_name, i, in_drop_in);
 	if (r >= 0 && errno != 0)
