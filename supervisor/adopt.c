@@ -1,0 +1,143 @@
+/* adopt.c: take over what a former rastd left.
+ *
+ * The records say what was running. A process is believed to be a service's when it lives and is in the service's cgroup. One that is gone
+ * has its end reported by PID 1 (the reports are here already, or come within moments), and is only given up as lost when no report comes.
+ * A start that was interrupted is told by its record: the intent without last_pid never happened; with last_pid it did, whatever became of
+ * it. */
+#include "supervisor/manager.h"
+
+#include <string.h>
+#include <sys/wait.h>
+
+#define LOST_AFTER 1000000u /* us without a report of the end of a process that is gone */
+
+/* Alive, or a zombie whose end somebody still has to report? */
+static bool exists(pid_t pid)
+{
+	return kill(pid, 0) == 0 || errno == EPERM;
+}
+
+static bool is_zombie(pid_t pid)
+{
+	char path[32];
+	_cleanup_free_ char *stat = NULL;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (file_read(AT_FDCWD, path, 4096, &stat, NULL) < 0)
+		return false;
+	const char *p = strrchr(stat, ')');
+	return p && p[1] == ' ' && p[2] == 'Z';
+}
+
+static bool reported(const struct manager *m, pid_t pid, uint64_t since)
+{
+	for (uint32_t k = 0; k < m->n_early; k++)
+		if (m->early[k].pid == pid && m->early[k].time_us >= since)
+			return true;
+	return false;
+}
+
+/* Fill in the pid of a start that was interrupted between clone and the record. Returns false if there never was a process. */
+static bool finish_start(struct manager *m, struct svc *s)
+{
+	struct state_record *rec = &m->st.rec[svc_index(&m->e, s)];
+	bool main_due = s->r.state == ST_STARTING && !s->r.pid, aux_due = s->r.aux && !s->r.aux_pid;
+	if (!main_due && !aux_due)
+		return true;
+	if (!rec->last_pid)
+		return false;
+	if (main_due)
+		s->r.pid = rec->last_pid;
+	else
+		s->r.aux_pid = rec->last_pid;
+	return true;
+}
+
+/* The intent is there and no process: do it now. */
+static void start_again(struct manager *m, struct svc *s)
+{
+	enum proc_kind kind = s->r.aux ? (enum proc_kind)s->r.aux : PROC_MAIN;
+	if (spawn_gather(&m->e, s, kind) == 0)
+		s->spawning = 1;
+}
+
+static void take_process(struct manager *m, struct svc *s, bool aux)
+{
+	pid_t pid = aux ? s->r.aux_pid : s->r.pid, parent = 0;
+	if (!pid)
+		return;
+	bool alive = exists(pid) && !is_zombie(pid);
+	pidmap_put(&m->pids, pid, svc_index(&m->e, s), aux);
+	if (alive && cgroups_has(m, s, pid)) {
+		bool ours = proc_parent(pid, &parent) == 0 && parent == getpid(); /* after a re-exec */
+		if (!aux)
+			s->adopted = !ours;
+		if (!aux && !ours && (m->p1_fd < 0 || parent != 1))
+			exits_watch(m, s);
+		return;
+	}
+	if (alive) { /* another process has the pid by now */
+		log_debug("service '%s': pid %d belongs to somebody else now", nm(m, s), pid);
+		if (!reported(m, pid, s->r.started))
+			exits_lost(m, s, aux);
+		return;
+	}
+	if (!reported(m, pid, s->r.started)) { /* a zombie of ours or PID 1's, or a report that is under way */
+		s->awaited |= aux ? 2 : 1;
+		m->n_awaited++;
+	}
+}
+
+static int on_lost(struct timer *t, void *data)
+{
+	struct manager *m = data;
+	for (uint32_t i = 0; i < m->e.n; i++) {
+		struct svc *s = &m->e.s[i];
+		uint8_t awaited = s->awaited;
+		s->awaited = 0;
+		if ((awaited & 1) && s->r.pid && !exists(s->r.pid))
+			exits_lost(m, s, false);
+		if ((awaited & 2) && s->r.aux_pid && !exists(s->r.aux_pid))
+			exits_lost(m, s, true);
+	}
+	return 0;
+}
+
+/* Ready without a sign, since the program runs: what a vfork would have told, had its parent lived. */
+static void finish_exec(struct manager *m, struct svc *s)
+{
+	struct state_record *rec = &m->st.rec[svc_index(&m->e, s)];
+	if (s->r.state != ST_STARTING || !s->r.pid || s->spawning || rec->spawn_err || s->def->notify != NOTIFY_NONE ||
+		s->def->type != SVC_LONGRUN)
+		return;
+	if (exists(s->r.pid) && !is_zombie(s->r.pid))
+		engine_event(&m->e, s, EV_EXEC_OK);
+}
+
+static bool has_intent(const struct svc *s)
+{
+	return s->r.state == ST_PRE_START || s->r.state == ST_STARTING || s->r.aux;
+}
+
+int adopt_all(struct manager *m)
+{
+	unsigned n = 0;
+	for (uint32_t i = 0; i < m->e.n; i++) {
+		struct svc *s = &m->e.s[i];
+		if (svc_is_group(s))
+			continue;
+		if (has_intent(s) && !finish_start(m, s))
+			start_again(m, s);
+		n += s->r.pid != 0;
+		take_process(m, s, false);
+		take_process(m, s, true);
+		finish_exec(m, s);
+	}
+	engine_resume(&m->e);
+	cgroups_settle(m);
+	timer_init(&m->lost_timer, on_lost, m);
+	if (m->n_awaited)
+		timer_arm_in(m->loop, &m->lost_timer, LOST_AFTER);
+	log_notice("instance %u of the supervisor has taken over %u processes", m->st.boot.instance, n);
+	manager_schedule(m);
+	return 0;
+}

@@ -1,0 +1,415 @@
+/* apply.c: go over to a new set of services, all or nothing.
+ *
+ * compile (in a child) -> compare -> stop what is no longer in the set, and for a moment what depended on it -> switch. The switch is one
+ * rename of a state file that is numbered like the new graph; before it everything is as it was, after it everything is new. Services that
+ * are in both keep their records, processes and pipes. */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "supervisor/compile.h"
+#include "supervisor/control.h"
+
+struct apply {
+	struct manager *m;
+	struct varlink_call *call; /* NULL: nobody waits */
+	bool dry_run, restart, switching;
+	struct compile c;
+	struct source *source;
+	json_t *problems;
+	const struct graph *g;                       /* the new one */
+	uint32_t *map;                               /* old index -> new index, NONE: removed */
+	uint32_t *removed, *added, *changed, *stale; /* old, new, new, new indexes; stale: changed, and runs as it was */
+	uint32_t n_removed, n_added, n_changed;
+};
+
+static void on_close(struct varlink_call *c, void *data)
+{
+	struct apply *a = data;
+	varlink_call_unref(a->call);
+	a->call = NULL; /* what was begun is brought to its end */
+}
+
+static void apply_free(struct apply *a)
+{
+	if (a->call) {
+		varlink_call_on_close(a->call, NULL, NULL);
+		varlink_call_unref(a->call);
+	}
+	loop_remove_fd(a->source);
+	compile_done(&a->c);
+	json_decref(a->problems);
+	free(a->map);
+	free(a->removed);
+	free(a->added);
+	free(a->changed);
+	free(a->stale);
+	a->m->apply = NULL;
+	free(a);
+}
+
+/* Give up: the old set stays. Takes `params`. */
+static void refuse(struct apply *a, const char *error, json_t *params)
+{
+	if (a->g)
+		graph_unmap(a->g);
+	compile_remove(a->m, a->c.generation);
+	if (a->call)
+		varlink_error(a->call, error, params);
+	else
+		json_decref(params);
+	apply_free(a);
+}
+
+static void refuse_errno(struct apply *a, int r, const char *what)
+{
+	log_err("apply: %s: %s", what, strerror(-r));
+	refuse(a, IFACE ".Error", json_pack("{s:i,s:s,s:s}", "errno", -r, "name", "", "text", what));
+}
+
+/* --- compare --- */
+
+static const char *name_in(const struct graph *g, uint32_t i)
+{
+	return graph_str(g, graph_service(g, i)->name);
+}
+
+static int compare(struct apply *a)
+{
+	const struct graph *old = a->m->g, *new = a->g;
+	a->map = calloc(old->n_services + 1, sizeof(uint32_t));
+	a->removed = calloc(old->n_services + 1, sizeof(uint32_t));
+	a->added = calloc(new->n_services + 1, sizeof(uint32_t));
+	a->changed = calloc(new->n_services + 1, sizeof(uint32_t));
+	a->stale = calloc(new->n_services + 1, sizeof(uint32_t));
+	if (!a->map || !a->removed || !a->added || !a->changed || !a->stale)
+		return -ENOMEM;
+	uint32_t i = 0, k = 0;
+	while (i < old->n_services || k < new->n_services) { /* both are sorted by name */
+		int c = i == old->n_services ? 1 : k == new->n_services ? -1 : strcmp(name_in(old, i), name_in(new, k));
+		if (c < 0) {
+			a->map[i] = NONE;
+			a->removed[a->n_removed++] = i++;
+		} else if (c > 0) {
+			a->added[a->n_added++] = k++;
+		} else {
+			if (graph_service(old, i)->hash != graph_service(new, k)->hash)
+				a->changed[a->n_changed++] = k;
+			a->map[i++] = k++;
+		}
+	}
+	return 0;
+}
+
+static json_t *names(const struct graph *g, const uint32_t *v, uint32_t n)
+{
+	json_t *a = json_array();
+	for (uint32_t k = 0; a && k < n; k++)
+		json_array_append_new(a, json_string(name_in(g, v[k])));
+	return a;
+}
+
+/* --- answer --- */
+
+static void reply(struct apply *a, const struct graph *old, const struct graph *new, json_t *removed, json_t *restarted)
+{
+	if (a->call)
+		varlink_reply(a->call, json_pack("{s:I,s:o,s:o,s:o,s:o,s:O}", "generation", (json_int_t) new->generation, "added",
+					       names(new, a->added, a->n_added), "removed", removed, "changed",
+					       names(new, a->changed, a->n_changed), "restarted", restarted, "problems", a->problems));
+	else {
+		json_decref(removed);
+		json_decref(restarted);
+	}
+}
+
+/* Those of the changed ones that run. They are told apart before the switch is seen, by the hash that they were started with. */
+static uint32_t running_changed(struct apply *a)
+{
+	struct manager *m = a->m;
+	uint32_t n = 0;
+	for (uint32_t k = 0; k < a->n_changed; k++) {
+		const struct svc *s = &m->e.s[a->changed[k]];
+		if (svc_active(s) && !svc_is_group(s) && s->r.def_hash != (uint32_t)s->def->hash)
+			a->stale[n++] = a->changed[k];
+	}
+	return n;
+}
+
+/* --- the switch --- */
+
+static void move_service(struct apply *a, struct engine *to, uint32_t i)
+{
+	struct manager *m = a->m;
+	const struct svc *old = &m->e.s[i];
+	struct svc *s = &to->s[a->map[i]];
+	const struct gservice *def = s->def;
+	*s = *old;
+	s->def = def;
+	s->next = s->heap = s->scan = 0;
+	s->queued = s->dirty = s->mark = 0;
+	s->blocker = NONE;
+	s->r.flags &= (uint16_t)~F_HOLD;
+	s->r.provider = old->r.provider < m->e.n ? a->map[old->r.provider] : NONE;
+	if (s->r.why == WHY_DEPENDENCY || s->r.why == WHY_MEMBER || s->r.why == WHY_CONFLICT)
+		s->r.why_arg = old->r.why_arg < m->e.n ? a->map[old->r.why_arg] : NONE;
+	if (s->ext)
+		s->ext->i = a->map[i];
+}
+
+static void drop_service(struct apply *a, uint32_t i)
+{
+	struct svc *s = &a->m->e.s[i];
+	output_forget(a->m, s);
+	manager_ext_free(a->m, s);
+	free(s->ring);
+	s->ring = NULL;
+}
+
+static int fill_state(struct apply *a, struct engine *to, struct state *st)
+{
+	struct manager *m = a->m;
+	_cleanup_err_ struct err e = {0};
+	int r = state_create(m->run_fd, ".state.new", a->g, &m->st.boot, st, &e);
+	for (uint32_t i = 0; r == 0 && i < to->n; i++)
+		state_put(st, i, &to->s[i].r);
+	for (uint32_t i = 0; r == 0 && i < m->e.n; i++)
+		if (a->map[i] != NONE) {
+			st->rec[a->map[i]].last_pid = m->st.rec[i].last_pid;
+			st->rec[a->map[i]].spawn_err = m->st.rec[i].spawn_err;
+		}
+	if (r == 0)
+		r = state_publish(m->run_fd, ".state.new", &e);
+	if (r < 0)
+		log_err("apply: %s", err_text(&e));
+	return r;
+}
+
+static void renumber(struct apply *a)
+{
+	struct manager *m = a->m;
+	unsigned n = 0;
+	jobs_renumber(m, a->map, m->e.n);
+	for (unsigned k = 0; k < m->n_watches; k++)
+		if (a->map[m->watches[k].i] != NONE) {
+			m->watches[n] = m->watches[k];
+			m->watches[n++].i = a->map[m->watches[k].i];
+		}
+	m->n_watches = n;
+	for (uint32_t k = 0; k < m->pids.cap; k++)
+		if (m->pids.slot[k].pid) {
+			uint32_t i = a->map[m->pids.slot[k].who >> 1];
+			m->pids.slot[k].who = i << 1 | (m->pids.slot[k].who & 1);
+		}
+}
+
+/* New dependencies of what is up come up, too: an up service stands on services that are up. */
+static void start_new_dependencies(struct manager *m)
+{
+	for (uint32_t i = 0; i < m->e.n; i++) {
+		const struct svc *s = &m->e.s[i];
+		const uint32_t *ids = graph_ids(m->g, s->def->depends);
+		for (uint32_t k = 0; svc_active(s) && svc_has(s, F_WANT) && k < s->def->depends.n; k++) {
+			struct mark mk = {0};
+			if (!svc_has(&m->e.s[ids[k]], F_WANT) && mark_start(&m->e, &ids[k], 1, MARK_IMPLICIT, &mk) < 0)
+				log_warning("service '%s' now depends on %s, which can't be started", nm(m, s), nm(m, &m->e.s[ids[k]]));
+			mark_clear(&mk);
+		}
+	}
+}
+
+static int take_over(struct apply *a)
+{
+	struct manager *m = a->m;
+	struct engine to;
+	struct state st;
+	int r = engine_init(&to, a->g, &manager_ops, m);
+	if (r < 0)
+		return r;
+	to.no_restart = m->e.no_restart;
+	for (uint32_t i = 0; i < m->e.n; i++)
+		if (a->map[i] != NONE)
+			move_service(a, &to, i);
+	r = fill_state(a, &to, &st);
+	if (r < 0) { /* nothing has happened yet: give back what was lent to the new array */
+		for (uint32_t i = 0; i < m->e.n; i++)
+			if (m->e.s[i].ext)
+				m->e.s[i].ext->i = i;
+		for (uint32_t i = 0; i < to.n; i++)
+			to.s[i].ring = NULL;
+		engine_free(&to);
+		return r;
+	}
+	FAULT_POINT("applied");
+	for (uint32_t k = 0; k < a->n_removed; k++)
+		drop_service(a, a->removed[k]);
+	for (uint32_t i = 0; i < m->e.n; i++)
+		if (a->map[i] != NONE)
+			m->e.s[i].ring = NULL;
+	renumber(a);
+	engine_free(&m->e);
+	m->e = to;
+	state_close(&m->st);
+	m->st = st;
+	m->g = a->g;
+	boot_masks(m);
+	output_init(m);
+	engine_resume(&m->e);
+	return 0;
+}
+
+static void switch_over(struct apply *a)
+{
+	struct manager *m = a->m;
+	const struct graph *old = m->g;
+	json_t *removed = names(old, a->removed, a->n_removed);
+	uint64_t old_generation = old->generation;
+	int r = take_over(a);
+	if (r < 0) {
+		json_decref(removed);
+		refuse_errno(a, r, "the new set could not be put in place");
+		return;
+	}
+	compile_point_to(m, a->g->generation);
+	start_new_dependencies(m);
+	struct mark mk = {0};
+	uint32_t n = running_changed(a);
+	if (a->restart && n)
+		mark_restart(&m->e, a->stale, n, 0, &mk);
+	mark_clear(&mk);
+	log_notice("generation %" PRIu64 ": %u services added, %u removed, %u changed", a->g->generation, a->n_added, a->n_removed,
+		a->n_changed);
+	reply(a, old, a->g, removed, names(a->g, a->stale, a->restart ? n : 0));
+	graph_unmap(old);
+	compile_remove(m, old_generation);
+	events_generation(m);
+	apply_free(a);
+	manager_schedule(m);
+}
+
+/* --- before the switch --- */
+
+/* What is removed goes down; what stands on it goes down with it, and waits for the new set. */
+static int stop_removed(struct apply *a)
+{
+	struct manager *m = a->m;
+	struct mark k = {0};
+	int r = a->n_removed ? mark_stop(&m->e, a->removed, a->n_removed, MARK_FORCE | MARK_DRY, &k) : 0;
+	for (uint32_t c = 0; r == 0 && c < k.n; c++)
+		mark_for_switch(&m->e, k.changed[c], a->map[k.changed[c]] == NONE);
+	mark_clear(&k);
+	return r;
+}
+
+static bool removed_are_down(const struct apply *a)
+{
+	for (uint32_t k = 0; k < a->n_removed; k++)
+		if (svc_active(&a->m->e.s[a->removed[k]]))
+			return false;
+	return true;
+}
+
+/* Numbers change: nothing may be on its way that knows the old ones. */
+static bool quiet(const struct manager *m)
+{
+	for (uint32_t i = 0; i < m->e.n; i++)
+		if (m->e.s[i].spawning || (m->e.s[i].ext && m->e.s[i].ext->exec_fd >= 0))
+			return false;
+	return !m->n_pend;
+}
+
+void apply_check(struct manager *m)
+{
+	if (m->apply && m->apply->switching && removed_are_down(m->apply) && quiet(m))
+		switch_over(m->apply);
+}
+
+static bool has_errors(json_t *problems)
+{
+	size_t k;
+	json_t *p;
+	json_array_foreach(problems, k, p) if (!strcmp(json_string_value(json_object_get(p, "level")), "error")) return true;
+	return false;
+}
+
+static void compiled(struct apply *a)
+{
+	struct manager *m = a->m;
+	_cleanup_err_ struct err e = {0};
+	char name[32];
+	a->problems = compile_problems(&a->c);
+	if (has_errors(a->problems)) {
+		log_err("apply: the service files have errors; the services stay as they are");
+		refuse(a, IFACE ".Invalid", json_pack("{s:O}", "problems", a->problems));
+		return;
+	}
+	snprintf(name, sizeof(name), "%" PRIu64, a->c.generation);
+	int r = graph_map(m->graph_fd, name, &a->g, &e);
+	if (r == 0)
+		r = compare(a);
+	if (r < 0) {
+		refuse_errno(a, r, e.text ? err_text(&e) : "compare the sets");
+		return;
+	}
+	if (a->dry_run) {
+		reply(a, m->g, a->g, names(m->g, a->removed, a->n_removed), json_array());
+		graph_unmap(a->g);
+		compile_remove(m, a->c.generation);
+		apply_free(a);
+		return;
+	}
+	if ((r = stop_removed(a)) < 0) {
+		refuse_errno(a, r, "stop what is removed");
+		return;
+	}
+	a->switching = true;
+	manager_schedule(m);
+}
+
+static int on_compiler(struct source *src, int fd, uint32_t events, void *data)
+{
+	struct apply *a = data;
+	if (!compile_read(&a->c))
+		return 0;
+	loop_remove_fd(a->source);
+	a->source = NULL;
+	compiled(a);
+	return 0;
+}
+
+int apply_begin(struct manager *m, struct varlink_call *call, bool dry_run, bool restart)
+{
+	_cleanup_err_ struct err e = {0};
+	struct apply *a = calloc(1, sizeof(*a));
+	if (!a)
+		return -ENOMEM;
+	*a = (struct apply){.m = m, .dry_run = dry_run, .restart = restart};
+	int r = compile_start(m, &a->c, m->g->generation + 1, 0, &e);
+	if (r == 0)
+		r = loop_add_fd(m->loop, a->c.fd, EPOLLIN, on_compiler, a, &a->source);
+	if (r < 0) {
+		log_err("apply: %s", err_text(&e));
+		compile_done(&a->c);
+		free(a);
+		return r;
+	}
+	m->apply = a;
+	if (call) {
+		a->call = varlink_call_ref(call);
+		varlink_call_on_close(call, on_close, a);
+	}
+	return 0;
+}
+
+void apply_from_signal(struct manager *m)
+{
+	int r = m->apply || m->st.boot.power ? -EBUSY : apply_begin(m, NULL, false, false);
+	if (r < 0)
+		log_warning("SIGHUP: the services are not read anew: %s", strerror(-r));
+}
+
+/* A former rastd died between the marks and the switch: the old set goes on. */
+void apply_resume(struct manager *m)
+{
+	for (uint32_t i = 0; i < m->e.n; i++)
+		m->e.s[i].r.flags &= (uint16_t)~F_HOLD;
+}

@@ -1,0 +1,253 @@
+/* cgroups.c: one cgroup per service, <cgroup root>/rastos.service/NAME. It is made when the first process of a run starts and removed when
+ * the run has ended: that rmdir works is how we know that nothing of the service is left. While something is left, cgroup.events is watched
+ * by inotify. Without cgroup v2 a service is its process group (each has a session of its own). */
+#include "supervisor/manager.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
+
+#define SUBTREE "rastos.service"
+
+static const char *const controllers = "+cpu +memory +io +pids +cpuset +hugetlb";
+
+/* Controllers have to be switched on from the root down before a service can have limits. Each alone: one that is missing must not hinder
+ * the others. */
+static void enable_controllers(int fd, const char *where)
+{
+	_cleanup_free_ char *have = NULL;
+	_cleanup_strv_ char **want = NULL;
+	if (file_read(fd, "cgroup.controllers", 4096, &have, NULL) < 0 || str_split_words(controllers, &want) < 0)
+		return;
+	for (char **w = want; *w; w++) {
+		if (!strstr(have, *w + 1))
+			continue;
+		int r = file_write_str(fd, "cgroup.subtree_control", *w);
+		if (r < 0)
+			log_debug("cgroup controller %s can't be enabled in %s: %s", *w + 1, where, strerror(-r));
+	}
+}
+
+static int on_inotify(struct source *src, int fd, uint32_t events, void *data);
+
+int cgroups_init(struct manager *m)
+{
+	struct statfs sf;
+	m->cg_fd = m->inotify_fd = -1;
+	_cleanup_close_ int root = m->opt.no_cgroup ? -1 : open(m->opt.cgroup_root, O_DIRECTORY | O_CLOEXEC);
+	if (root < 0 || fstatfs(root, &sf) < 0 || sf.f_type != CGROUP2_SUPER_MAGIC) {
+		log_notice("no cgroup v2 at %s: services are held together by process groups only", m->opt.cgroup_root);
+		return 0;
+	}
+	enable_controllers(root, m->opt.cgroup_root);
+	int r = sys_mkdirat(root, SUBTREE, 0755);
+	m->cg_fd = sys_openat(root, SUBTREE, O_DIRECTORY | O_RDONLY, 0);
+	if (m->cg_fd < 0 || asprintf(&m->cg_path, "%s/" SUBTREE, m->opt.cgroup_root) < 0) {
+		log_notice("can't make the cgroup %s/" SUBTREE " (%s): services are held together by process groups only",
+			m->opt.cgroup_root, strerror(r < 0 ? -r : errno));
+		closep(&m->cg_fd);
+		m->cg_fd = -1;
+		return 0;
+	}
+	enable_controllers(m->cg_fd, m->cg_path);
+	m->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (m->inotify_fd < 0)
+		return -errno;
+	return loop_add_fd(m->loop, m->inotify_fd, EPOLLIN, on_inotify, m, &m->inotify_source);
+}
+
+int cgroups_open(struct manager *m, struct svc *s)
+{
+	const char *name = nm(m, s);
+	int r = sys_mkdirat(m->cg_fd, name, 0755);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	int fd = sys_openat(m->cg_fd, name, O_DIRECTORY | O_PATH, 0);
+	if (fd >= 0 && r == 0 && cfg(&m->e, s)->n_cgroup)
+		cgroups_apply_keys(m, s);
+	return fd;
+}
+
+void cgroups_apply_keys(struct manager *m, struct svc *s)
+{
+	const struct gkv *kv = graph_at(m->g, cfg(&m->e, s)->cgroup);
+	for (uint32_t k = 0; m->cg_fd >= 0 && k < cfg(&m->e, s)->n_cgroup; k++) {
+		int r = cgroup_set(m->cg_fd, nm(m, s), graph_str(m->g, kv[k].key), graph_str(m->g, kv[k].value));
+		if (r < 0)
+			log_warning("service '%s': cgroup key %s = %s: %s", nm(m, s), graph_str(m->g, kv[k].key),
+				graph_str(m->g, kv[k].value),
+				r == -ENOENT ? "the kernel doesn't have it (is its controller enabled?)" : strerror(-r));
+	}
+}
+
+/* --- empty? --- */
+
+static void unwatch(struct manager *m, uint32_t i)
+{
+	for (unsigned k = 0; k < m->n_watches; k++)
+		if (m->watches[k].i == i) {
+			inotify_rm_watch(m->inotify_fd, m->watches[k].wd);
+			m->watches[k] = m->watches[--m->n_watches];
+			return;
+		}
+}
+
+static bool watched(const struct manager *m, uint32_t i)
+{
+	for (unsigned k = 0; k < m->n_watches; k++)
+		if (m->watches[k].i == i)
+			return true;
+	return false;
+}
+
+static int watch(struct manager *m, uint32_t i, const char *name)
+{
+	char path[4096];
+	if (watched(m, i))
+		return 0;
+	if (m->n_watches == m->cap_watches) {
+		unsigned cap = m->cap_watches ? m->cap_watches * 2 : 16;
+		void *p = realloc(m->watches, cap * sizeof(*m->watches));
+		if (!p)
+			return -ENOMEM;
+		m->watches = p;
+		m->cap_watches = cap;
+	}
+	snprintf(path, sizeof(path), "%s/%s/cgroup.events", m->cg_path, name);
+	int wd = inotify_add_watch(m->inotify_fd, path, IN_MODIFY);
+	if (wd < 0)
+		return -errno;
+	m->watches[m->n_watches].wd = wd;
+	m->watches[m->n_watches++].i = i;
+	return 0;
+}
+
+static bool removed(struct manager *m, const char *name)
+{
+	int r = sys_unlinkat(m->cg_fd, name, AT_REMOVEDIR);
+	if (r == 0 || r == -ENOENT)
+		return true;
+	/* EBUSY: processes, or child cgroups that the service has made and left */
+	return cgroup_populated(m->cg_fd, name) == 0 && cgroup_remove(m->cg_fd, name) == 0;
+}
+
+bool cgroups_empty(struct engine *e, struct svc *s)
+{
+	struct manager *m = engine_manager(e);
+	uint32_t i = svc_index(e, s);
+	if (m->cg_fd < 0 || removed(m, nm(m, s))) {
+		unwatch(m, i);
+		return true;
+	}
+	int r = watch(m, i, nm(m, s));
+	if (r < 0 && r != -ENOENT)
+		log_warning("service '%s': can't watch its cgroup: %s", nm(m, s), strerror(-r));
+	if (!removed(m, nm(m, s))) /* the last one may have gone before the watch was there */
+		return false;
+	unwatch(m, i);
+	return true;
+}
+
+static int on_inotify(struct source *src, int fd, uint32_t events, void *data)
+{
+	struct manager *m = data;
+	_Alignas(struct inotify_event) char buf[4096];
+	ssize_t n = sys_read(fd, buf, sizeof(buf));
+	for (char *p = buf; n > 0 && p < buf + n; p += sizeof(struct inotify_event) + ((struct inotify_event *)p)->len) {
+		const struct inotify_event *ev = (void *)p;
+		for (unsigned k = 0; k < m->n_watches; k++)
+			if (m->watches[k].wd == ev->wd && (ev->mask & IN_MODIFY)) {
+				manager_deliver(m, &m->e.s[m->watches[k].i], EV_EMPTY);
+				break;
+			}
+	}
+	return 0;
+}
+
+/* --- signals --- */
+
+void cgroups_kill(struct engine *e, struct svc *s)
+{
+	struct manager *m = engine_manager(e);
+	if (m->cg_fd >= 0) {
+		int r = cgroup_kill(m->cg_fd, nm(m, s));
+		if (r < 0 && r != -ENOENT)
+			log_warning("service '%s': kill its cgroup: %s", nm(m, s), strerror(-r));
+		return;
+	}
+	if (s->r.pid)
+		kill(-s->r.pid, SIGKILL);
+	if (s->r.aux_pid)
+		kill(-s->r.aux_pid, SIGKILL);
+}
+
+static void send_one(struct manager *m, struct svc *s, pid_t pid, int sig)
+{
+	if (pid <= 0 || (s->adopted && !cgroups_has(m, s, pid)))
+		return;
+	if (kill(pid, sig) < 0 && errno != ESRCH)
+		log_warning("service '%s': send signal %d to %d: %m", nm(m, s), sig, pid);
+	if (sig != SIGKILL && sig != SIGCONT && sig != SIGHUP && sig != SIGUSR1 && sig != SIGUSR2)
+		kill(pid, SIGCONT); /* a stopped process would not see it */
+}
+
+static bool send_all(struct manager *m, struct svc *s, int sig)
+{
+	_cleanup_free_ pid_t *pids = NULL;
+	size_t n = 0;
+	if (m->cg_fd < 0 || cgroup_pids(m->cg_fd, nm(m, s), &pids, &n) < 0 || !n)
+		return false;
+	for (size_t k = 0; k < n; k++)
+		if (kill(pids[k], sig) == 0 && sig != SIGKILL && sig != SIGCONT)
+			kill(pids[k], SIGCONT);
+	return true;
+}
+
+void cgroups_signal(struct engine *e, struct svc *s, int sig, bool all)
+{
+	struct manager *m = engine_manager(e);
+	pid_t pid = s->r.pid ? s->r.pid : s->r.aux_pid;
+	if (all && send_all(m, s, sig))
+		return;
+	if (all && m->cg_fd < 0 && pid)
+		kill(-pid, sig);
+	send_one(m, s, pid, sig);
+}
+
+/* --- whose is it? --- */
+
+static const char *name_in_path(struct manager *m, char *path)
+{
+	char *p = strstr(path, "/" SUBTREE "/");
+	if (!p)
+		return NULL;
+	p += strlen("/" SUBTREE "/");
+	p[strcspn(p, "/")] = '\0';
+	return p;
+}
+
+uint32_t cgroups_find(struct manager *m, pid_t pid)
+{
+	char path[512];
+	if (m->cg_fd < 0 || proc_cgroup(pid, path, sizeof(path)) < 0)
+		return NONE;
+	const char *name = name_in_path(m, path);
+	return name ? graph_find(m->g, name) : NONE;
+}
+
+bool cgroups_has(struct manager *m, const struct svc *s, pid_t pid)
+{
+	return m->cg_fd < 0 ? kill(pid, 0) == 0 : cgroups_find(m, pid) == svc_index(&m->e, s);
+}
+
+void cgroups_settle(struct manager *m)
+{
+	for (uint32_t i = 0; i < m->e.n; i++) {
+		struct svc *s = &m->e.s[i];
+		bool ending = s->r.state == ST_STOPPING || s->r.state == ST_KILLING || s->r.state == ST_POST_STOP;
+		if (ending && !s->r.pid && !s->r.aux)
+			engine_event(&m->e, s, EV_EMPTY);
+	}
+}

@@ -1,0 +1,27 @@
+/* compile.h: compile service files in a child process, so that bad input, a slow disk or a crash there is nothing to the supervisor. */
+#ifndef RAST_SUPERVISOR_COMPILE_H
+#define RAST_SUPERVISOR_COMPILE_H
+
+#include <jansson.h>
+#include "supervisor/manager.h"
+
+struct compile {
+	pid_t pid;
+	int fd;               /* what the child says: a JSON array of Problem */
+	struct buf text;
+	uint64_t generation;
+};
+
+/* Start the child: it writes run/graph/GENERATION. n_dirs: that many of the last configured folders only (0: all). */
+int compile_start(struct manager *m, struct compile *c, uint64_t generation, unsigned last_dirs, struct err *e);
+/* Read what there is. 1: all of it has come, the child is about to end; 0: more follows. */
+int compile_read(struct compile *c);
+/* After that: the problems (new reference, an array, perhaps empty). */
+json_t *compile_problems(struct compile *c);
+void compile_done(struct compile *c);
+/* All of it, waiting: at boot. Maps the result. -EINVAL: errors, which are in *problems. */
+int compile_wait(struct manager *m, uint64_t generation, unsigned last_dirs, const struct graph **ret, json_t **problems, struct err *e);
+void compile_remove(struct manager *m, uint64_t generation);
+void compile_point_to(struct manager *m, uint64_t generation); /* the link graph/current, for people and tools */
+
+#endif

@@ -1,0 +1,32 @@
+/* control.h: what the files behind the Varlink interface share: control.c (methods), json.c (how things look), jobs.c (answers that wait), events.c. */
+#ifndef RAST_SUPERVISOR_CONTROL_H
+#define RAST_SUPERVISOR_CONTROL_H
+
+#include "base/varlink.h"
+#include "supervisor/manager.h"
+
+#define IFACE "io.rastos.Supervisor"
+
+/* json.c: all return new references, NULL without memory */
+json_t *json_service(struct manager *m, const struct svc *s);
+json_t *json_exit(const struct svc *s);
+json_t *json_processes(struct manager *m, const struct svc *s);
+json_t *json_boot(struct manager *m);
+json_t *json_names(struct manager *m, const uint32_t *ids, uint32_t n);
+json_t *json_log_tail(struct manager *m, const char *name, unsigned lines);
+void json_set_opt(json_t *o, const char *key, json_t *v); /* steals v; NULL sets nothing */
+int64_t realtime_of(uint64_t monotonic_us);               /* microseconds since 1970 */
+
+/* jobs.c */
+enum job_kind { JOB_UP, JOB_DOWN, JOB_RELOAD, JOB_STATE, JOB_SETTLED, JOB_TARGET /* up, whatever happens on the way */ };
+struct job_spec { enum job_kind kind; const uint32_t *ids; uint32_t n; unsigned state; uint64_t timeout_us; const uint32_t *changed; uint32_t n_changed; };
+int job_add(struct manager *m, struct varlink_call *call, const struct job_spec *spec); /* answers when it is done, perhaps at once */
+int job_reply_changed(struct manager *m, struct varlink_call *call, const uint32_t *ids, uint32_t n);
+
+/* events.c */
+int events_subscribe(struct manager *m, struct varlink_call *call, bool initial);
+
+/* apply.c */
+int apply_begin(struct manager *m, struct varlink_call *call, bool dry_run, bool restart); /* call NULL: nobody waits for the answer */
+
+#endif

@@ -1,0 +1,393 @@
+/* spawn.c: start the processes that the engine has asked for.
+ *
+ * The order of what is written down, for each: the intent (state, time; last_pid zero) before the clone; last_pid by the kernel before the
+ * child runs; the pid after the clone. Whenever rastd is killed, the next one finds either no process and the intent, or a process whose
+ * pid it can read. The child shares our memory until it executes its program (CLONE_VM | CLONE_VFORK, about a third cheaper than copying
+ * page tables). We sleep meanwhile; a program that is slow to be executed (disk, terminal, network file system) gets a forked child
+ * instead, and we go on. */
+#include "supervisor/plan.h"
+
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define CHILD_STACK (64u << 10)
+#define SLOW_SPAWN 20000u /* us: starting took longer than this: the disk is busy */
+#define SLOW_FOR 2000000u /* us: then fork for this long */
+
+static const char *const step_names[STEP_MAX] = {"none", "clone", "memory", "make cgroup", "join cgroup", "new session", "output",
+	"open tty", "pass descriptors", "set limits", "set nice", "set oom-score-adj", "root-directory", "working-directory",
+	"look up user", "set groups", "set group", "set user", "no-new-privileges", "environment-file", "exec"};
+
+const char *spawn_step_name(unsigned step)
+{
+	return step < STEP_MAX ? step_names[step] : "?";
+}
+
+void spawn_init(struct manager *m)
+{
+	struct rlimit all;
+	m->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (m->null_fd < 0) /* no /dev yet? then at least something that reads as empty */
+		m->null_fd = open("/", O_RDONLY | O_CLOEXEC);
+	m->child_stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (m->child_stack == MAP_FAILED)
+		m->child_stack = NULL;
+	getrlimit(RLIMIT_NOFILE, &m->nofile);
+	all = m->nofile;
+	all.rlim_cur = all.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &all) < 0)
+		log_debug("can't raise the limit of open files: %m");
+	all = (struct rlimit){1u << 20, 1u << 20};
+	if (m->nofile.rlim_max < 1u << 20 && setrlimit(RLIMIT_NOFILE, &all) < 0)
+		log_debug("can't raise the hard limit of open files: %m");
+}
+
+int spawn_gather(struct engine *e, struct svc *s, enum proc_kind kind)
+{
+	struct manager *m = engine_manager(e);
+	if (m->n_pend == m->cap_pend) {
+		uint32_t cap = m->cap_pend ? m->cap_pend * 2 : 64;
+		struct pend *p = realloc(m->pend, cap * sizeof(*p));
+		if (!p)
+			return -ENOMEM;
+		m->pend = p;
+		m->cap_pend = cap;
+	}
+	m->pend[m->n_pend++] = (struct pend){svc_index(e, s), kind};
+	manager_schedule(m);
+	return 0;
+}
+
+/* --- the clone --- */
+
+/* clone3 with a stack of its own for the child, which calls plan_child() and never comes back. Returns the pid or a negative errno.
+ * Written out since libc has no wrapper for clone3, and its clone() knows no cgroup. */
+#if defined(__x86_64__)
+static long clone3_vfork(struct clone_args *a, struct plan *p)
+{
+	long r;
+	register void *plan __asm__("r12") = p;
+	register int (*run)(void *) __asm__("r13") = plan_child;
+	__asm__ volatile("syscall\n\t"
+			 "test %%rax, %%rax\n\t"
+			 "jnz 1f\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "mov %%r12, %%rdi\n\t"
+			 "call *%%r13\n\t"
+			 "ud2\n"
+			 "1:"
+			 : "=a"(r)
+			 : "0"((long)SYS_clone3), "D"(a), "S"(sizeof(*a)), "r"(plan), "r"(run)
+			 : "rcx", "r11", "memory");
+	return r;
+}
+#elif defined(__aarch64__)
+static long clone3_vfork(struct clone_args *a, struct plan *p)
+{
+	register long x8 __asm__("x8") = SYS_clone3;
+	register long x0 __asm__("x0") = (long)a;
+	register long x1 __asm__("x1") = sizeof(*a);
+	register void *plan __asm__("x19") = p;
+	register int (*run)(void *) __asm__("x20") = plan_child;
+	__asm__ volatile("svc #0\n\t"
+			 "cbnz x0, 1f\n\t"
+			 "mov x29, xzr\n\t"
+			 "mov x0, x19\n\t"
+			 "blr x20\n\t"
+			 "brk #1\n"
+			 "1:"
+			 : "+r"(x0)
+			 : "r"(x8), "r"(x1), "r"(plan), "r"(run)
+			 : "x30", "memory");
+	return x0;
+}
+#else
+#define NO_VFORK 1
+static long clone3_vfork(struct clone_args *a, struct plan *p)
+{
+	return -ENOSYS;
+}
+#endif
+
+static long clone_fork(struct clone_args *a, struct plan *p)
+{
+	long pid = sys_clone3(a, sizeof(*a));
+	if (pid == 0)
+		plan_child(p);
+	return pid;
+}
+
+static long clone_once(struct manager *m, struct plan *p, volatile int32_t *tid, int cgroup, bool vforked)
+{
+	struct clone_args a = {
+		.flags = CLONE_PARENT_SETTID | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD, .parent_tid = (uint64_t)(uintptr_t)tid};
+	if (cgroup >= 0) {
+		a.flags |= CLONE_INTO_CGROUP;
+		a.cgroup = (uint64_t)cgroup;
+	}
+	if (!vforked)
+		return clone_fork(&a, p);
+	a.flags |= CLONE_VM | CLONE_VFORK;
+	a.stack = (uint64_t)(uintptr_t)m->child_stack;
+	a.stack_size = CHILD_STACK;
+	return clone3_vfork(&a, p);
+}
+
+/* With the child in its cgroup from birth where the kernel can; else it joins before anything else. */
+static long clone_child(struct manager *m, struct plan *p, volatile int32_t *tid, int cgroup, bool vforked)
+{
+	_cleanup_close_ int join = -1;
+	if (cgroup >= 0 && !m->no_into_cgroup) {
+		long r = clone_once(m, p, tid, cgroup, vforked);
+		if (r != -EINVAL && r != -ENOSYS && r != -E2BIG && r != -EOPNOTSUPP)
+			return r;
+		log_notice("clone3 can't start processes in their cgroup (%s): they join it by themselves", strerror((int)-r));
+		m->no_into_cgroup = true;
+	}
+	if (cgroup >= 0)
+		p->join_fd = join = sys_openat(cgroup, "cgroup.procs", O_WRONLY, 0);
+	return clone_once(m, p, tid, -1, vforked);
+}
+
+/* --- one process --- */
+
+static struct state_record *record(struct manager *m, const struct svc *s)
+{
+	return &m->st.rec[svc_index(&m->e, s)];
+}
+
+static void failed(struct manager *m, struct svc *s, enum proc_kind kind, unsigned step, int err)
+{
+	const char *prog = "", *sep = "";
+	struct gstrv argv = plan_argv(&m->e, s, kind);
+	const gref *first = argv.n ? graph_at(m->g, argv.off) : NULL;
+	if (step == STEP_EXEC && first) {
+		prog = graph_str(m->g, *first);
+		sep = " ";
+	}
+	log_err("service '%s': %s%s%s: %s", nm(m, s), spawn_step_name(step), sep, prog, strerror(err));
+	if (kind == PROC_MAIN || kind == PROC_PRE_START) {
+		bool later = step == STEP_CLONE && (err == EAGAIN || err == ENOMEM);
+		s->r.why = later || step == STEP_MEMORY ? WHY_SPAWN : WHY_EXEC;
+		s->r.why_step = (uint8_t)step;
+		s->r.why_arg = (uint32_t)err;
+	}
+	s->r.aux_pid = kind == PROC_MAIN ? s->r.aux_pid : 0;
+	s->dirty = 1;
+	engine_event(&m->e, s, EV_EXEC_FAIL);
+}
+
+void spawn_exec_failed(struct manager *m, struct svc *s, enum proc_kind kind)
+{
+	uint32_t err = record(m, s)->spawn_err;
+	failed(m, s, kind, err >> 16, (int)(err & 0xffff));
+}
+
+/* A forked child's report pipe: closed without a word by a successful exec. */
+static int on_exec(struct source *src, int fd, uint32_t events, void *data)
+{
+	struct svc_ext *x = data;
+	struct manager *m = x->manager;
+	struct svc *s = ext_svc(x);
+	loop_remove_fd(x->exec_source);
+	x->exec_source = NULL;
+	close(fd);
+	x->exec_fd = -1;
+	if (!record(m, s)->spawn_err)
+		manager_deliver(m, s, EV_EXEC_OK);
+	return 0;
+}
+
+static int watch_exec(struct manager *m, struct svc *s, int fd)
+{
+	struct svc_ext *x = manager_ext(m, s);
+	if (!x)
+		return -ENOMEM;
+	if (x->exec_fd >= 0) { /* of a former process; nobody waits for it any more */
+		loop_remove_fd(x->exec_source);
+		close(x->exec_fd);
+	}
+	x->exec_fd = fd;
+	x->exec_source = NULL;
+	return loop_add_fd(m->loop, fd, EPOLLIN, on_exec, x, &x->exec_source);
+}
+
+static bool use_fork(struct manager *m, struct svc *s, const struct plan *p)
+{
+#ifdef NO_VFORK
+	return true;
+#endif
+	return !m->child_stack || p->tty || p->root || p->cwd || m->slow_until > now_us();
+}
+
+static void begun(struct manager *m, struct svc *s, enum proc_kind kind, pid_t pid)
+{
+	if (kind == PROC_MAIN)
+		s->r.pid = pid;
+	else
+		s->r.aux_pid = pid;
+	s->dirty = 1;
+	s->adopted = kind == PROC_MAIN ? 0 : s->adopted;
+	if (pidmap_put(&m->pids, pid, svc_index(&m->e, s), kind != PROC_MAIN) < 0)
+		log_err("service '%s': no memory to remember pid %d", nm(m, s), pid); /* found again by its cgroup when it ends */
+}
+
+static void start_forked(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p, int cgroup)
+{
+	int fds[2];
+	int r = sys_pipe2(fds, O_CLOEXEC);
+	if (r < 0) {
+		failed(m, s, kind, STEP_CLONE, -r);
+		return;
+	}
+	p->report_fd = fds[1];
+	long pid = clone_child(m, p, &record(m, s)->last_pid, cgroup, false);
+	close(fds[1]);
+	if (pid < 0) {
+		close(fds[0]);
+		failed(m, s, kind, STEP_CLONE, (int)-pid);
+		return;
+	}
+	begun(m, s, kind, (pid_t)pid);
+	if (kind == PROC_MAIN && watch_exec(m, s, fds[0]) == 0) {
+		m->e.ops->commit(&m->e, s);
+		return;
+	}
+	close(fds[0]);
+	engine_event(&m->e, s, EV_EXEC_OK);
+}
+
+static void start_vforked(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p, int cgroup)
+{
+	struct state_record *rec = record(m, s);
+	uint64_t before = now_us();
+	long pid = clone_child(m, p, &rec->last_pid, cgroup, true);
+	FAULT_POINT("cloned");
+	if (pid < 0) {
+		failed(m, s, kind, STEP_CLONE, (int)-pid);
+		return;
+	}
+	uint64_t after = now_us();
+	if (after - before > SLOW_SPAWN)
+		m->slow_until = after + SLOW_FOR;
+	if (rec->spawn_err) {
+		siginfo_t si;
+		sys_waitid(P_PID, (id_t)pid, &si, WEXITED);
+		spawn_exec_failed(m, s, kind);
+		return;
+	}
+	begun(m, s, kind, (pid_t)pid);
+	engine_event(&m->e, s, EV_EXEC_OK);
+}
+
+/* notify=fd:N: a pipe for this run. */
+static int make_notify_pipe(struct manager *m, struct svc *s, struct plan *p)
+{
+	int fds[2];
+	int r = sys_pipe2(fds, O_CLOEXEC);
+	if (r < 0)
+		return r;
+	p->notify_fd = fds[1];
+	p->notify_to = cfg(&m->e, s)->notify_fd;
+	return notify_fd_watch(m, s, fds[0]);
+}
+
+static void start_one(struct manager *m, struct svc *s, enum proc_kind kind)
+{
+	struct plan p;
+	enum spawn_step step;
+	_cleanup_close_ int cgroup = -1, notify = -1, stdin_fd = -1;
+	scratch_reset();
+	struct state_record *rec = record(m, s);
+	rec->last_pid = 0;
+	rec->spawn_err = 0;
+	m->e.ops->commit(&m->e, s);
+	FAULT_POINT("intent");
+	int r = plan_make(m, s, kind, &p, &step);
+	if (r == 0 && m->cg_fd >= 0) {
+		step = STEP_CGROUP;
+		r = cgroup = cgroups_open(m, s);
+	}
+	if (r >= 0 && kind == PROC_MAIN && s->def->notify == NOTIFY_FD) {
+		step = STEP_FDS;
+		r = make_notify_pipe(m, s, &p);
+		notify = p.notify_fd;
+	}
+	if (r < 0) {
+		failed(m, s, kind, step, -r);
+		return;
+	}
+	if (kind == PROC_MAIN && (stdin_fd = output_stdin(m, s)) >= 0)
+		p.in = stdin_fd;
+	p.err = &rec->spawn_err;
+	if (use_fork(m, s, &p))
+		start_forked(m, s, kind, &p, cgroup);
+	else
+		start_vforked(m, s, kind, &p, cgroup);
+}
+
+void spawn_flush(struct engine *e)
+{
+	struct manager *m = engine_manager(e);
+	if (!m->n_pend)
+		return;
+	output_prepare(m, m->pend, m->n_pend);
+	for (uint32_t k = 0; k < m->n_pend; k++) { /* more may be gathered meanwhile */
+		struct pend p = m->pend[k];
+		e->s[p.i].spawning = 0;
+		start_one(m, &e->s[p.i], p.kind);
+	}
+	m->n_pend = 0;
+}
+
+/* --- programs of our own --- */
+
+int spawn_helper_tty(
+	struct manager *m, char *const argv[], const char *tty, void (*cb)(struct manager *m, int code, int status, void *data), void *data)
+{
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", term[] = "TERM=vt220",
+		    home[] = "HOME=/root";
+	static char *env[] = {path, term, home, NULL};
+	volatile uint32_t err = 0;
+	volatile int32_t tid = 0;
+	struct plan p = {.argv = (char **)(uintptr_t)argv,
+		.envp = env,
+		.path = path + 5,
+		.in = m->null_fd,
+		.out = STDERR_FILENO,
+		.notify_fd = -1,
+		.join_fd = -1,
+		.report_fd = -1,
+		.nice = INT32_MIN,
+		.umask = -1,
+		.n_groups = -1,
+		.err = &err,
+		.tty = tty,
+		.tty_stdio = tty != NULL};
+	struct child *c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	long pid = clone_child(m, &p, &tid, -1, m->child_stack != NULL);
+	if (pid >= 0 && err) {
+		siginfo_t si;
+		sys_waitid(P_PID, (id_t)pid, &si, WEXITED);
+		pid = -(long)(err & 0xffff);
+	}
+	if (pid < 0) {
+		free(c);
+		return (int)pid;
+	}
+	*c = (struct child){.pid = (pid_t)pid, .cb = cb, .data = data, .next = m->children};
+	m->children = c;
+	return 0;
+}
+
+int spawn_helper(struct manager *m, char *const argv[], void (*cb)(struct manager *m, int code, int status, void *data), void *data)
+{
+	return spawn_helper_tty(m, argv, NULL, cb, data);
+}
