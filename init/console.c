@@ -33,7 +33,7 @@ void console_stdio(void)
  * terminal (Ctrl-S) must not stop PID 1. */
 static void to_console(const char *text, size_t n)
 {
-	_cleanup_close_ int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_close_ int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_APPEND | O_CLOEXEC);
 	ssize_t w = write(fd >= 0 ? fd : STDERR_FILENO, text, n);
 
 	(void)w;

@@ -19,6 +19,7 @@
 #define FDS_MAX (RINIT_BATCH_MAX * RINIT_FDS_PER_ENTRY)
 #define EXITS_BATCH 128 /* reports in one packet: 4096 bytes */
 #define PACKETS_PER_ROUND 256
+#define RETRY_US 2000
 
 static struct packet {
 	struct rinit_msg head;
@@ -141,6 +142,8 @@ void link_flush(struct pid1 *p)
 		while ((r = send_exits(p)) > 0)
 			;
 	want_writable(p, r == -EAGAIN);
+	if (r == -ETOOMANYREFS || r == -ENOMEM || r == -ENOBUFS) /* too many descriptors in flight (unix(7)), or no memory: soon again */
+		pid1_arm(p, DUE_LINK, RETRY_US);
 }
 
 void link_send(struct pid1 *p, enum rinit_type type, uint64_t arg)

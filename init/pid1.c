@@ -23,6 +23,7 @@
 #include "init/trim.h"
 
 #define SETUP_LIMIT_US (90 * SECOND_US)
+#define QUIET_US (2 * SECOND_US) /* after the last event: then memory that only it took is given back, once */
 #define NOFILE_OWN 65536 /* twice what a full descriptor store needs, and some */
 
 enum { EV_SIGNALS, EV_LINK };
@@ -175,9 +176,17 @@ void pid1_reap(struct pid1 *p)
 
 /* ---- the loop ---- */
 
+static bool trim_wanted;
+
+static void quiet_for_a_while(struct pid1 *p)
+{
+	trim_wanted = true;
+}
+
 static void (*const overdue[N_DEADLINES])(struct pid1 *) = {
 	[DUE_SETUP] = setup_overdue,	   [DUE_RASTD_START] = supervise_start, [DUE_ALIVE] = supervise_silent,
-	[DUE_ALIVE_KILL] = supervise_silent, [DUE_POWER] = power_overdue,	      [DUE_WATCHDOG] = watchdog_feed,
+	[DUE_ALIVE_KILL] = supervise_silent, [DUE_POWER] = power_overdue,	      [DUE_LINK] = link_flush,	      [DUE_TRIM] = quiet_for_a_while,
+	[DUE_WATCHDOG] = watchdog_feed,
 };
 
 static int next_timeout_ms(const struct pid1 *p)
@@ -218,8 +227,11 @@ static void read_signals(struct pid1 *p)
 static void loop_round(struct pid1 *p)
 {
 	struct epoll_event ev[4];
-	int n = epoll_wait(p->epoll, ev, ARRAY_SIZE(ev), next_timeout_ms(p));
+	int timeout = next_timeout_ms(p), n = (trim_wanted ? trim_and_wait : epoll_wait)(p->epoll, ev, ARRAY_SIZE(ev), timeout);
 
+	trim_wanted = false;
+	if (n > 0)
+		pid1_arm(p, DUE_TRIM, QUIET_US);
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u32 == EV_SIGNALS)
 			read_signals(p);
@@ -282,6 +294,14 @@ static void read_settings(struct pid1 *p)
 		log_set_max_level(log_level_from_name(text));
 }
 
+/* A container sees its host's command line, which says nothing to it, unless one of its own has been bound over it. */
+static bool own_cmdline(void)
+{
+	struct stat file, proc;
+
+	return stat("/proc/cmdline", &file) == 0 && stat("/proc", &proc) == 0 && file.st_dev != proc.st_dev;
+}
+
 /* What doesn't need anybody else. */
 static void identify(struct pid1 *p, const struct pid1_options *o)
 {
@@ -291,9 +311,8 @@ static void identify(struct pid1 *p, const struct pid1_options *o)
 	(void)!chdir("/");
 	p->machine = proc_is_machine_init();
 	p->container = !p->machine && getenv("container");
-	cmdline_read(p->cmdline);
-	if (!p->machine)
-		p->cmdline[0] = '\0'; /* it is the host's, not ours */
+	if (p->machine || own_cmdline())
+		cmdline_read(p->cmdline);
 	choose_supervisor(p, o);
 	log_init("rastinit", p->machine ? LOG_TO_KMSG : LOG_TO_STDERR, -1);
 	read_settings(p);
@@ -380,7 +399,7 @@ int pid1_main(const struct pid1_options *o)
 		start_setup(p);
 	if (resumed && !pid1_child(p, ROLE_RASTD) && p->phase >= PHASE_RUN)
 		supervise_start(p);
-	trim_boot_memory();
+	trim_prepare();
 	/* From now on we must not die: nothing below allocates, opens what it could have opened before, or ends the loop. */
 	while (p->phase != PHASE_END)
 		loop_round(p);

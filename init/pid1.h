@@ -41,7 +41,7 @@ struct child {
 #define CHILDREN_MAX 8
 
 /* --- deadlines: one per purpose; 0: not armed --- */
-enum deadline { DUE_SETUP, DUE_RASTD_START, DUE_ALIVE, DUE_ALIVE_KILL, DUE_POWER, DUE_WATCHDOG, N_DEADLINES };
+enum deadline { DUE_SETUP, DUE_RASTD_START, DUE_ALIVE, DUE_ALIVE_KILL, DUE_POWER, DUE_LINK, DUE_TRIM, DUE_WATCHDOG, N_DEADLINES };
 
 enum phase { PHASE_SETUP, PHASE_EMERGENCY, PHASE_RUN, PHASE_STOPPING /* rastd stops the services */, PHASE_END };
 
