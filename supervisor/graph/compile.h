@@ -63,6 +63,7 @@ struct unit {
 	struct refs refs;
 	struct givens given;
 	const char *masked;       /* the file that masks it: a link to /dev/null; NULL if it is not */
+	bool bad_section;         /* an unknown section has been reported */
 	bool broken;              /* had errors of its own: what follows from them is not reported */
 	bool implicit;            /* a virtual that exists because somebody provides it, or the bundle of what is enabled */
 	int link;                 /* in enabled/: 1 to a file, -1 to /dev/null, 0 there is none */
@@ -135,6 +136,7 @@ int compile_rest(struct compiler *c, uint64_t generation, void **ret, size_t *re
 int load_dirs(struct compiler *c, const struct graph_source *src);
 /* Add a file by its text, as load_dirs() does with what it finds (tests and fuzzers have no folders). */
 int load_text(struct compiler *c, const char *name, const char *file, const char *data, size_t n);
+void unknown_section(struct compiler *c, struct unit *u, struct place at, const char *name);
 int parse_texts(struct compiler *c, struct unit *u, const struct texts *texts);
 /* Who can write a file or folder can run commands as root: report it when that is anybody but root. */
 struct stat;

@@ -211,22 +211,29 @@ static size_t next_line(const char **p, const char *end, const char **ret)
 	return (size_t)(stop - s);
 }
 
+void unknown_section(struct compiler *c, struct unit *u, struct place at, const char *name)
+{
+	const char *known[32];
+
+	problem(c, LOG_ERR, at, "unknown section [%s]%s; rast.service(5) has the sections and their keys", name, near_word(c, name, known, key_names(NULL, known, ARRAY_SIZE(known))));
+	u->broken = u->bad_section = true;
+}
+
 /* inih's callback does not see a section that has no keys, but its name can be wrong all the same; and one message for a wrong section is enough. */
 static void check_sections(struct compiler *c, struct unit *u, const struct text *t)
 {
-	const char *p = t->data, *end = p + t->n, *s, *known[32];
-	size_t n_known = key_names(NULL, known, ARRAY_SIZE(known));
+	const char *p = t->data, *end = p + t->n, *s;
 	bool continued = false;
 	char name[64];
 
+	if (t->n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0) /* byte order mark */
+		p += 3;
 	for (int line = 1; p < end; line++) {
 		size_t n = next_line(&p, end, &s);
 		if (!continued && n > 2 && n < sizeof(name) && *s == '[' && s[n - 1] == ']') {
 			snprintf(name, sizeof(name), "%.*s", (int)n - 2, s + 1);
-			if (!section_known(name)) {
-				problem(c, LOG_ERR, (struct place){ t->file, line }, "unknown section [%s]%s; rast.service(5) has the sections and their keys", name, near_word(c, name, known, n_known));
-				u->broken = true;
-			}
+			if (!section_known(name))
+				unknown_section(c, u, (struct place){ t->file, line }, name);
 		}
 		if (!(n > 0 && (*s == '#' || *s == ';')))
 			continued = n > 0 && s[n - 1] == '\\';
@@ -237,15 +244,16 @@ static int parse_text(struct compiler *c, struct unit *u, const struct text *t)
 {
 	struct parsing to = { c, u, t->file };
 	_cleanup_err_ struct err e = { 0 };
-	int r = ini_parse_mem(t->data, t->n, t->file, parse_line, &to, &e);
+	int r;
 
+	check_sections(c, u, t);
+	r = ini_parse_mem(t->data, t->n, t->file, parse_line, &to, &e);
 	if (c->failed < 0)
 		return c->failed;
 	if (r < 0) {
 		report_syntax(c, t->file, err_text(&e));
 		u->broken = true;
 	}
-	check_sections(c, u, t);
 	return 0;
 }
 

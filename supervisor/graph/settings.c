@@ -95,7 +95,7 @@ static const char *section_of(const char *key)
 	return cgroup_find(key) != CGROUP_UNKNOWN ? "cgroup" : limit_find(key, &is_bytes) >= 0 ? "limits" : NULL;
 }
 
-static int unknown_key(struct compiler *c, struct place at, const char *section, const char *key)
+static void unknown_key(struct compiler *c, struct place at, const char *section, const char *key)
 {
 	const char *names[64], *other = section_of(key);
 
@@ -103,7 +103,6 @@ static int unknown_key(struct compiler *c, struct place at, const char *section,
 		problem(c, LOG_ERR, at, "key '%s' does not belong to [%s]; move it to [%s]", key, section, other);
 	else
 		problem(c, LOG_ERR, at, "unknown key '%s' in [%s]%s; rast.service(5) has the keys", key, section, near_word(c, key, names, key_names(section, names, ARRAY_SIZE(names))));
-	return -EINVAL;
 }
 
 /* What %X stands for in an instance of a template; NULL: nothing. */
@@ -152,7 +151,11 @@ int take_key(struct compiler *c, struct unit *u, struct place at, const char *se
 		u->broken = true;
 		if (!*section)
 			problem(c, LOG_ERR, at, "key '%s' stands before the first section; put it below [service] or where it belongs", key);
-		return section_known(section) ? unknown_key(c, at, section, key) : -EINVAL; /* a wrong section has been reported once, at its header */
+		else if (section_known(section))
+			unknown_key(c, at, section, key);
+		else if (!u->bad_section) /* reported at its header as a rule */
+			unknown_section(c, u, at, section);
+		return -EINVAL;
 	}
 	if (u->at.line == 0)
 		u->at.line = at.line;

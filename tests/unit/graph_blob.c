@@ -1,6 +1,7 @@
 /* The compiled graph as a file: it is verified before it is believed, and no damage can lead a reader astray. */
 #include <sys/mman.h>
 #include "tests/unit/graph_set.h"
+#include "tests/unit/graph_walk.h"
 
 static const struct set_file set[] = {
 	{ "s/a.ini", "[service]\ntype = longrun\nexec = /bin/x 1 2\ndescription = d\nuser = u\ngroups = g\nenvironment = A=1\nenvironment-file = /e\ntty = tty1\npre-start = p\n[readiness]\nnotify = fd:4\n"
@@ -15,59 +16,6 @@ static void *make(size_t *size)
 
 	ck_assert_msg(compile_files(set, &said, &blob, size) == 0, "%s", said.data);
 	return blob;
-}
-
-static uint64_t sum;
-
-static void touch_str(const struct graph *g, gref r)
-{
-	if (r)
-		sum += strlen(graph_str(g, r));
-}
-
-static void touch_strs(const struct graph *g, uint32_t n, gref off)
-{
-	const gref *v = graph_at(g, off);
-
-	for (uint32_t i = 0; i < n; i++)
-		touch_str(g, v[i]);
-}
-
-static void touch_ids(const struct graph *g, struct gids l)
-{
-	for (uint32_t i = 0; i < l.n; i++)
-		touch_str(g, graph_service(g, graph_ids(g, l)[i])->name);
-}
-
-/* Read everything that a reader could read. */
-static void touch_all(const struct graph *g)
-{
-	for (uint32_t i = 0; i < g->n_services; i++) {
-		const struct gservice *s = graph_service(g, i);
-		const struct gsettings *c = graph_settings(g, s);
-		const gref strings[] = { s->name, s->description, s->file, c->user, c->group, c->working_directory, c->root_directory, c->tty };
-		const struct gstrv lists[] = { s->exec, c->pre_start, c->post_stop, c->exec_reload, c->exec_stop, c->groups, c->environment, c->environment_files };
-		const struct gids edges[] = { s->depends, s->dependents, s->wants, s->wanted_by, s->after, s->before, s->conflicts, s->contents, s->requires_one, s->watched_by };
-		const struct glimit *l = graph_at(g, c->limits);
-		const int32_t *ok = graph_at(g, c->success);
-		for (size_t k = 0; k < ARRAY_SIZE(strings); k++)
-			touch_str(g, strings[k]);
-		for (size_t k = 0; k < ARRAY_SIZE(lists); k++)
-			touch_strs(g, lists[k].n, lists[k].off);
-		for (size_t k = 0; k < ARRAY_SIZE(edges); k++)
-			touch_ids(g, edges[k]);
-		for (uint32_t k = 0; k < c->n_limits; k++)
-			sum += l[k].soft + l[k].hard;
-		for (uint32_t k = 0; k < c->n_success; k++)
-			sum += (uint64_t)ok[k];
-		touch_strs(g, 2 * c->n_cgroup, c->cgroup);
-		if (s->pipe_to != UINT32_MAX)
-			touch_str(g, graph_service(g, s->pipe_to)->name);
-		ck_assert(!s->name || graph_find(g, graph_str(g, s->name)) == i);
-	}
-	touch_strs(g, g->n_warnings, g->warnings);
-	if (g->boot_target != UINT32_MAX)
-		touch_str(g, graph_service(g, g->boot_target)->name);
 }
 
 START_TEST(every_changed_byte_is_noticed)
@@ -120,7 +68,7 @@ START_TEST(damage_under_a_right_checksum_never_leads_outside)
 			blob[i] = v < ARRAY_SIZE(values) ? (char)values[v] : (char)(old + 4);
 			put_crc(blob, size);
 			if (graph_verify(blob, size) == 0)
-				touch_all((const struct graph *)blob);
+				ck_assert(walk_graph((const struct graph *)blob));
 			else
 				refused++;
 			blob[i] = old;
@@ -143,7 +91,7 @@ START_TEST(whole_words_of_damage_never_lead_outside)
 			memcpy(blob + i, &new, 4);
 			put_crc(blob, size);
 			if (graph_verify(blob, size) == 0)
-				touch_all((const struct graph *)blob);
+				ck_assert(walk_graph((const struct graph *)blob));
 			memcpy(blob + i, &old, 4);
 		}
 }
@@ -164,7 +112,7 @@ START_TEST(a_graph_is_mapped_and_looked_up_by_name)
 	ck_assert_uint_eq(graph_find(g, ""), UINT32_MAX);
 	ck_assert_uint_eq(graph_find(g, "aa"), UINT32_MAX);
 	ck_assert_uint_eq(graph_find(g, "zz"), UINT32_MAX);
-	touch_all(g);
+	ck_assert(walk_graph(g));
 	graph_unmap(g);
 	graph_unmap(NULL);
 	close(fd);
