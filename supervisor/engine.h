@@ -64,7 +64,7 @@ struct svc_rec {
 	int32_t pid, aux_pid;        /* 0: none */
 	uint32_t why_arg, restarts;
 	uint32_t def_hash;           /* of the definition that the running process was started from */
-	uint8_t exit_code, exit_status, backoff, pad8; /* exit_code: CLD_*, 0: none yet */
+	uint8_t exit_code, exit_status, backoff, why_kind /* enum proc_kind that why_step is about */; /* exit_code: CLD_*, 0: none yet */
 	uint32_t provider;           /* virtual: the one in use; NONE */
 	uint32_t pad;
 	uint64_t wanted, started, ready, since, deadline /* 0: none */, window; /* window: first start that counts */

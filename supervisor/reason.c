@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include "base/str.h"
+#include "supervisor/spawn.h"
 
 static const char *other(const struct engine *e, uint32_t i)
 {
@@ -36,6 +37,14 @@ static void other_words(const struct engine *e, const struct svc *s, char *buf, 
 		snprintf(buf, n, "dependency %s failed", other(e, s->r.why_arg));
 }
 
+/* "exec /usr/bin/x: No such file or directory" */
+static void step_words(const struct engine *e, const struct svc *s, char *buf, size_t n)
+{
+	const gref *argv = graph_at(e->g, s->r.why_kind == PROC_PRE_START ? cfg(e, s)->pre_start.off : s->def->exec.off);
+	const char *program = s->r.why_step == STEP_EXEC && argv ? graph_str(e->g, *argv) : NULL;
+	snprintf(buf, n, "%s%s%s: %s", spawn_step_name(s->r.why_step), program ? " " : "", program ? program : "", strerror((int)s->r.why_arg));
+}
+
 static void why_words(const struct engine *e, const struct svc *s, char *buf, size_t n)
 {
 	char how[96] = "";
@@ -43,7 +52,7 @@ static void why_words(const struct engine *e, const struct svc *s, char *buf, si
 	switch (s->r.why) {
 	case WHY_EXEC:
 	case WHY_SPAWN:
-		snprintf(buf, n, "%s: %s", spawn_step_name(s->r.why_step), strerror((int)s->r.why_arg));
+		step_words(e, s, buf, n);
 		break;
 	case WHY_EXIT:
 		snprintf(buf, n, "%s", how);

@@ -175,6 +175,7 @@ static void failed(struct manager *m, struct svc *s, enum proc_kind kind, unsign
 		bool later = step == STEP_CLONE && (err == EAGAIN || err == ENOMEM);
 		s->r.why = later || step == STEP_MEMORY ? WHY_SPAWN : WHY_EXEC;
 		s->r.why_step = (uint8_t)step;
+		s->r.why_kind = (uint8_t)kind;
 		s->r.why_arg = (uint32_t)err;
 	}
 	s->r.aux_pid = kind == PROC_MAIN ? s->r.aux_pid : 0;

@@ -283,7 +283,7 @@ def a_virtual_service_is_up_when_a_provider_is_and_falls_over_to_the_next():
 
 
 def notify_fd_readiness_works_as_in_s6():
-    s = longrun("sleep 0.7; echo >&5; touch /run/ready; exec sleep 1000", readiness="notify = fd:5")
+    s = longrun("sleep 0.7; touch /run/ready; echo >&5; exec sleep 1000", readiness="notify = fd:5")
     with Machine({"s.ini": s, "after.ini": oneshot("test -e /run/ready && touch /run/good", dependencies="depends = s")}) as m:
         m.booted()
         m.sh("sleep 0.2; test -e /run/ready", check=True)
