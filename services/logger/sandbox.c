@@ -1,5 +1,6 @@
 /* sandbox.c: root's user id is needed to write root's files; nothing else of root is. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,9 +18,16 @@ static void raise_files(void)
 	}
 }
 
+/* Without the logger every service would soon wait for it. Fails without CAP_SYS_RESOURCE, which is no reason not to start. */
+static void hide_from_oom(void)
+{
+	(void)file_write_str(AT_FDCWD, "/proc/self/oom_score_adj", "-900");
+}
+
 void sandbox_enter(void)
 {
 	raise_files();
+	hide_from_oom();
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the buffers hold other people's lines */
 	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)

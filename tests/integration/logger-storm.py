@@ -1,117 +1,15 @@
 #!/usr/bin/env python3
 """The logger loses and doubles nothing, whenever it is killed.
 
-usage: logger-storm.py RASTLOGD-FAULTS [--kills N] [--seconds S]
+usage: logger-storm.py [RASTLOGD-FAULTS] [--kills N] [--seconds S]
 
 This program plays rastd and PID 1: it holds the pipes, the control socket and the stage pipe, starts the logger, and kills it. Producers write numbered lines;
 afterwards every number has to be in the file exactly once and in order. Everything is in a temporary folder; no privilege is needed."""
 
-import argparse, array, os, random, re, signal, socket, struct, subprocess, sys, tempfile, time
+import argparse, fcntl, os, random, subprocess, sys, time
 
-VERSION = 1
-ADD, FLUSH, DROP, SYNC, REOPEN = 1, 2, 3, 4, 5
-READY, SYNCED, TROUBLE, REFUSED = 64, 65, 66, 67
-SYNC_PARTIAL, SYNC_DISK = 1, 2
-REQUEST = struct.Struct("=HHIQQII64s")  # services/logger/protocol.h
-EVENT = struct.Struct("=HHiiIQQ64s")
-LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z ([^ ]+): (.*)\n\Z")
-
-
-class Rig:
-    """What outlives a logger: sockets, pipes, folders."""
-
-    def __init__(self, program, services, size=0, files=0, log_dir=None):
-        self.program, self.size, self.files = program, size, files
-        self.top = tempfile.mkdtemp(prefix="rast-logger-")
-        self.log_dir = log_dir or os.path.join(self.top, "log")
-        self.run_dir = os.path.join(self.top, "run")
-        os.makedirs(self.run_dir)
-        self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.stage = os.pipe()
-        self.pipes = {name: os.pipe() for name in services}
-        self.process, self.token, self.events = None, 0, []
-
-    def start(self, **env):
-        fds = [self.theirs.fileno(), *self.stage]
-
-        def place():
-            high = [os.dup2(fd, 200 + i) for i, fd in enumerate(fds)]
-            for i, fd in enumerate(high):
-                os.dup2(fd, 3 + i)
-
-        self.process = subprocess.Popen([self.program, "--log-dir", self.log_dir, "--run-dir", self.run_dir], preexec_fn=place, close_fds=False, env={**os.environ, **env})
-
-    def send(self, kind, name="", fd=None, token=0, flags=0):
-        packet = REQUEST.pack(VERSION, kind, flags, token, self.size, self.files, 0, name.encode())
-        rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
-        self.ours.sendmsg([packet], rights)
-
-    def add_all(self):
-        for name, (read, _) in self.pipes.items():
-            self.send(ADD, name, read)
-
-    def receive(self, timeout):
-        self.ours.settimeout(timeout)
-        v, kind, pid, error, _, token, lost, name = EVENT.unpack(self.ours.recv(EVENT.size))
-        assert v == VERSION
-        event = (kind, token, error, lost, name.rstrip(b"\0").decode())
-        self.events.append(event)
-        return event
-
-    def wait_for(self, kind, token=None, timeout=10.0):
-        end = time.monotonic() + timeout
-        while True:
-            event = self.receive(max(0.01, end - time.monotonic()))
-            if event[0] == kind and (token is None or event[1] == token):
-                return event
-
-    def sync(self, flags=0):
-        self.token += 1
-        self.send(SYNC, token=self.token, flags=flags)
-        return self.wait_for(SYNCED, self.token)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.terminate()
-        assert self.process.wait(10) == 0, "rastlogd did not end in order"
-
-    def text(self, name):
-        """All of a service's log, oldest first."""
-        names = [f"{name}.log.{i}" for i in range(99, 0, -1)] + [f"{name}.log"]
-        data = b""
-        for n in names:
-            path = os.path.join(self.log_dir, n)
-            if os.path.exists(path):
-                with open(path, "rb") as f:
-                    data += f.read()
-        return data
-
-    def lines(self, name):
-        out = []
-        for line in self.text(name).splitlines(keepends=True):
-            m = LINE.match(line)
-            assert m and m[1].decode() == name, f"{name}: a broken line: {line!r}"
-            out.append(m[2])
-        return out
-
-    def clean(self):
-        if self.process and self.process.poll() is None:
-            self.kill()
-        subprocess.run(["rm", "-rf", self.top], check=True)
-
-
-def check_numbers(name, lines, n, what):
-    got = [int(l.split()[0]) for l in lines]
-    if got == list(range(n)):
-        return
-    seen = set()
-    doubled = [x for x in got if x in seen or seen.add(x)]
-    missing = sorted(set(range(n)) - seen)
-    sys.exit(f"FAIL {what}: {name}: {len(got)} lines for {n} numbers; missing {missing[:10]} ({len(missing)}), doubled {doubled[:10]} ({len(doubled)}), in order: {got == sorted(got)}")
-
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from loggerrig import DROP, FLUSH, REFUSED, SYNC_DISK, SYNC_PARTIAL, Rig, check_numbers, readable  # noqa: E402
 
 PRODUCER = r"""
 import os, random, sys, time
@@ -167,7 +65,7 @@ def storm(program, seconds, kills, seed):
                 break
             rig.kill()
             done += 1
-            while select_readable(rig.ours):
+            while readable(rig.ours):
                 rig.receive(1)
         if rig.process.poll() is not None:
             rig.start()
@@ -177,14 +75,9 @@ def storm(program, seconds, kills, seed):
         rig.stop()
         for name, n in counts.items():
             check_numbers(name, rig.lines(name), n, "storm")
-        print(f"ok storm: {done} kills, {sum(counts.values())} lines of {len(counts)} services, each exactly once and in order")
+        return f"every line is there exactly once and in order after SIGKILL at random ({done} kills, {sum(counts.values())} lines of {len(counts)} services)"
     finally:
         rig.clean()
-
-
-def select_readable(sock):
-    import select
-    return bool(select.select([sock], [], [], 0)[0])
 
 
 POINTS = ["journalled", "staged", "part-written", "written", "committed", "consumed", "rotate"]
@@ -220,7 +113,7 @@ def crash_points(program):
                     check_numbers(name, rig.lines(name), n[name], f"crash at {point}:{nth}")
             finally:
                 rig.clean()
-    print(f"ok crash points: {total} deaths at {len(POINTS)} points")
+    return f"SIGKILL at every point of a batch loses and doubles nothing ({total} deaths at {len(POINTS)} points)"
 
 
 def partial_lines(program):
@@ -251,7 +144,7 @@ def partial_lines(program):
         rig.send(FLUSH, "p")
         assert rig.wait_for(REFUSED)[4] == "p"
         rig.stop()
-        print("ok partial lines: kept in the pipe until FLUSH")
+        return "an unfinished line stays in its pipe until FLUSH, through a restart too"
     finally:
         rig.clean()
 
@@ -265,7 +158,6 @@ def long_lines(program):
         big = bytes(random.Random(1).choices(range(32, 127), k=300000)).replace(b"\\", b"/")
         writer = subprocess.Popen([sys.executable, "-c", "import sys,os\nd=sys.stdin.buffer.read()\nwhile d: d=d[os.write(1,d[:5000]):]"], stdin=subprocess.PIPE, stdout=rig.pipes["l"][1])
         writer.communicate(big + b"\n", timeout=10)
-        import fcntl
         fcntl.fcntl(rig.pipes["packets"][1], fcntl.F_SETFL, os.O_DIRECT)
         for _ in range(40):  # sixteen packets fill a pipe, whatever their size
             os.write(rig.pipes["packets"][1], b"z" * 10)
@@ -280,7 +172,7 @@ def long_lines(program):
             assert all(l.endswith(b"\\") for l in lines[:-1]), f"{name}: a piece without its mark"
             assert b"".join(l[:-1] for l in lines[:-1]) + lines[-1] == want, f"{name}: the pieces don't make the line"
         rig.stop()
-        print("ok long lines: split with a mark, the writer never blocks")
+        return "a line longer than its pipe is split with a mark and never blocks its writer"
     finally:
         rig.clean()
 
@@ -301,24 +193,23 @@ def exchanged_pipe(program):
         assert rig.lines("x") == [b"old", b"old tail", b"new"], rig.lines("x")
         os.close(old[0]), os.close(old[1])
         rig.stop()
-        print("ok exchanged pipe: the old one's lines come first")
+        return "ADD with another pipe writes the old one's lines first"
     finally:
         rig.clean()
 
 
 def main():
     ap = argparse.ArgumentParser()
-    ap.add_argument("program")
+    ap.add_argument("program", nargs="?", default=os.environ.get("RAST_BUILD", "build") + "/services/logger/rastlogd-faults")
     ap.add_argument("--kills", type=int, default=400)
-    ap.add_argument("--seconds", type=float, default=8)
+    ap.add_argument("--seconds", type=float, default=3)
     ap.add_argument("--seed", type=int, default=1)
     a = ap.parse_args()
     program = os.path.abspath(a.program)
-    partial_lines(program)
-    long_lines(program)
-    exchanged_pipe(program)
-    crash_points(program)
-    storm(program, a.seconds, a.kills, a.seed)
+    tests = [partial_lines, long_lines, exchanged_pipe, crash_points, lambda p: storm(p, a.seconds, a.kills, a.seed)]
+    print(f"1..{len(tests)}", flush=True)
+    for i, test in enumerate(tests, 1):
+        print(f"ok {i} {test(program)}", flush=True)
 
 
 if __name__ == "__main__":
