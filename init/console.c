@@ -39,7 +39,7 @@ static void to_console(const char *text, size_t n)
 	(void)w;
 }
 
-static void print(bool log, const char *fmt, va_list ap)
+static _printf_(2, 0) void print(bool log, const char *fmt, va_list ap)
 {
 	static const char name[] = "rastinit: ";
 	char text[SAY_MAX];

@@ -15,8 +15,9 @@ void mount_unescape(char *s)
 	char *to = s;
 
 	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && octal(s[2]) && octal(s[3])) {
-			*to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+		int c = s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && octal(s[2]) && octal(s[3]) ? (s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0') : 0;
+		if (c) { /* \000 would end the string: it stays as it is written */
+			*to++ = (char)c;
 			s += 4;
 		} else {
 			*to++ = *s++;

@@ -33,18 +33,16 @@ static int write_new(const unsigned char old[SEED_BYTES], size_t n_old)
 
 void seed_load(void)
 {
-	struct {
-		struct rand_pool_info info;
-		unsigned char seed[SEED_BYTES];
-	} pool = {0};
+	struct rand_pool_info credit = {.entropy_count = CREDIT_BITS, .buf_size = 0}; /* the bytes are in already */
+	unsigned char seed[SEED_BYTES];
 	struct stat st;
 
 	_cleanup_close_ int urandom = sys_openat(AT_FDCWD, "/dev/urandom", O_WRONLY, 0);
 	_cleanup_close_ int fd = sys_openat(AT_FDCWD, SEED_PATH, O_RDONLY | O_NOFOLLOW, 0);
-	ssize_t n = fd < 0 ? fd : sys_read(fd, pool.seed, sizeof(pool.seed));
+	ssize_t n = fd < 0 ? fd : sys_read(fd, seed, sizeof(seed));
 	if (n > 0 && urandom >= 0)
-		(void)!sys_write(urandom, pool.seed, (size_t)n);
-	int r = write_new(pool.seed, n > 0 ? (size_t)n : 0);
+		(void)!sys_write(urandom, seed, (size_t)n);
+	int r = write_new(seed, n > 0 ? (size_t)n : 0);
 	if (r < 0) {
 		if (r != -ENOENT && r != -EROFS)
 			log_warning("write a new random seed to " SEED_PATH ": %s", strerror(-r));
@@ -52,9 +50,7 @@ void seed_load(void)
 	}
 	if (n != SEED_BYTES || urandom < 0 || fstat(fd, &st) < 0 || (st.st_mode & 0077) || st.st_uid != 0)
 		return; /* others may have read it: mixed in, not counted */
-	pool.info.entropy_count = CREDIT_BITS;
-	pool.info.buf_size = 0; /* the bytes are in already */
-	(void)ioctl(urandom, RNDADDENTROPY, &pool.info);
+	(void)ioctl(urandom, RNDADDENTROPY, &credit);
 }
 
 void seed_save(void)
