@@ -3,9 +3,10 @@
 set -e
 d=$MACHINE_DIR
 mount -t tmpfs -o mode=755 machine "$d/rw"
-mkdir "$d/rw/up" "$d/rw/work"
-# metacopy and index off: the host's root may be any file system
-mount -t overlay -o "lowerdir=$d/seed:$MACHINE_STAGE:/,upperdir=$d/rw/up,workdir=$d/rw/work" machine "$d/root"
+mkdir "$d/rw/up" "$d/rw/work" "$d/rw/low"
+# A layer must not lie below another one: what goes on top of the host's root is copied to a file system of its own
+cp -a "$MACHINE_STAGE/." "$d/seed/." "$d/rw/low/"
+mount -t overlay -o "lowerdir=$d/rw/low:/,upperdir=$d/rw/up,workdir=$d/rw/work" machine "$d/root"
 r=$d/root
 mount -t proc proc "$r/proc"
 mount --bind "$r/proc/sys" "$r/proc/sys"
