@@ -95,11 +95,12 @@ void restart_forget(struct svc *s)
 	svc_touch(s);
 }
 
+/* A first delay of 0 means at once; from the second failure in a row on it grows as if it had been 1 ms, unless delay-max is 0, too. */
 static uint64_t next_delay(const struct engine *e, struct svc *s)
 {
 	uint64_t d = cfg(e, s)->restart_delay, max = MAX(cfg(e, s)->restart_delay_max, d);
 	for (unsigned k = 0; k < s->r.backoff && d < max; k++)
-		d *= 2;
+		d = d ? d * 2 : 1000;
 	if (s->r.backoff < 63)
 		s->r.backoff++;
 	return MIN(d, max);
