@@ -22,7 +22,7 @@ static void put_types(FILE *f, unsigned types)
 {
 	unsigned left = (unsigned)__builtin_popcount(types);
 
-	if (types == FOR_ALL)
+	if (types == FOR_ALL || types == FOR_PROCESS) /* the page says which these are */
 		return;
 	fputs(" Only for ", f);
 	for (unsigned i = 0; type_names[i]; i++)

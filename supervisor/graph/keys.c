@@ -39,7 +39,7 @@ const struct key keys[] = {
 	{ "service", "nice", KEY_INT, FOR_PROCESS, AT(nice), .min = -20, .max = 19, .value = "-20..19", .help = "Scheduling priority, see nice(2)." },
 	{ "service", "oom-score-adj", KEY_INT, FOR_PROCESS, AT(oom_score_adj), .min = -1000, .max = 1000, .value = "-1000..1000", .help = "How gladly the kernel kills it when memory is short, see proc(5)." },
 	{ "service", "no-new-privileges", KEY_BOOL, FOR_PROCESS, AT(no_new_privileges), .value = "yes|no", .def = "no", .help = "PR_SET_NO_NEW_PRIVS, see prctl(2)." },
-	{ "service", "tty", KEY_TTY, FOR_PROCESS, AT(tty), .value = "DEVICE", .help = "Opened and made the controlling terminal of the process; stdin, and with output = tty (then the default) stdout and stderr too. A bare name is one below /dev." },
+	{ "service", "tty", KEY_TTY, FOR_PROCESS, AT(tty), .value = "DEVICE", .help = "Opened and made the controlling terminal of the process. With output = tty, which is then the default, it is stdin, stdout and stderr too. A bare name is one below /dev." },
 	{ "service", "output", KEY_OUTPUT, FOR_PROCESS, AT(output), .value = "log|null|console|tty|inherit|pipe:NAME", .def = "log",
 	  .help = "Where stdout and stderr go: the logger, nowhere, the console, the terminal of tty, where rastd's own go, or the stdin of the longrun NAME, on which the service then depends." },
 	{ "service", "boot-critical", KEY_BOOL, FOR_ALL, AT(boot_critical), .value = "yes|no", .def = "no", .help = "A boot is good only when this service came up and stayed up for its settle-time; if it is enabled, the boot target can't come up without it." },
@@ -59,7 +59,7 @@ const struct key keys[] = {
 	{ "readiness", "notify", KEY_NOTIFY, FOR_LONGRUN, AT(notify), .value = "none|fd:N|socket", .def = "none",
 	  .help = "How a longrun says that it is ready. none: it is as soon as it runs. fd:N: a newline written to descriptor N (3 or higher), as s6 has it. socket: READY=1 as in sd_notify(3)." },
 	{ "readiness", "notify-access", KEY_ENUM, FOR_LONGRUN, AT(notify_access), .choices = accesses, .value = "main|all|none", .def = "main", .help = "Whose messages on the socket count: the main process's, those of all in the cgroup, or nobody's." },
-	{ "readiness", "start-timeout", KEY_DURATION, FOR_PROCESS, AT(start_timeout), .infinite = true, .value = "TIME|infinity", .def = "90s", .help = "How long pre-start and start may take until ready (oneshot: until its end)." },
+	{ "readiness", "start-timeout", KEY_DURATION, FOR_PROCESS, AT(start_timeout), .infinite = true, .value = "TIME|infinity", .def = "90s", .help = "How long pre-start may take, and then the start until it is ready (oneshot: until its end)." },
 
 	{ "restart", "policy", KEY_ENUM, FOR_PROCESS, AT(policy), .choices = policies, .value = "no|on-failure|always", .def = "always for a longrun, no for a oneshot", .help = "Whether a service that ended by itself is started again." },
 	{ "restart", "delay", KEY_DURATION, FOR_PROCESS, AT(delay), .zero = true, .value = "TIME", .def = "100ms", .help = "Wait before the first restart; doubles with each." },
@@ -81,7 +81,7 @@ const struct key keys[] = {
 	{ "cgroup", NULL, KEY_CGROUP, FOR_PROCESS, AT(cgroup), .value = "VALUE",
 	  .help = "A file of the service's cgroup by the kernel's name, such as memory.max, cpu.weight, io.max, pids.max. Sizes may have K, M, G, T. Keys with a value for each device (io.max) may be repeated." },
 
-	{ "install", "enabled", KEY_BOOL, FOR_PROCESS | FOR_BUNDLE, AT(install), .value = "yes|no", .def = "no", .help = "The distribution's default: started at boot, as part of the bundle default. A link in /etc/rastos/enabled decides otherwise: to this file for yes, to /dev/null for no." },
+	{ "install", "enabled", KEY_BOOL, FOR_ALL, AT(install), .value = "yes|no", .def = "no", .help = "The distribution's default: started at boot, as part of the bundle default. A link in /etc/rastos/enabled decides otherwise: to this file for yes, to /dev/null for no." },
 };
 const size_t n_keys = ARRAY_SIZE(keys);
 

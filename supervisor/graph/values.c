@@ -117,8 +117,8 @@ static int take_count(struct setting *s)
 
 	if (streq(s->value, "infinity"))
 		n = UINT32_MAX;
-	else if (parse_u64(s->value, &n) < 0 || n == 0 || n >= UINT32_MAX)
-		return refuse(s, "write a number of starts, at least 1, or infinity for no limit");
+	else if (parse_u64(s->value, &n) < 0 || n == 0 || n > UINT16_MAX)
+		return refuse(s, "write a number of starts from 1 to %d, or infinity for no limit", UINT16_MAX);
 	*(uint32_t *)s->to = (uint32_t)n;
 	return 0;
 }
