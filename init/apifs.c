@@ -13,6 +13,9 @@
 #include "base/sys.h"
 #include "init/pid1.h"
 
+#ifndef EFIVARFS_MAGIC
+#define EFIVARFS_MAGIC 0xde5e81e4
+#endif
 #ifndef MQUEUE_MAGIC
 #define MQUEUE_MAGIC 0x19800202 /* ipc/mqueue.c */
 #endif
@@ -20,7 +23,8 @@
 static const struct api {
 	const char *type, *at, *options;
 	unsigned long flags;
-	long magic; /* of statfs(2), when it is mounted */
+	long magic; /* of statfs(2), when it is mounted; -1: unlike its parent folder's device */
+	bool optional; /* only where the kernel has made the folder */
 } apis[] = {
 	{"proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, PROC_SUPER_MAGIC},
 	{"sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, SYSFS_MAGIC},
@@ -30,9 +34,16 @@ static const struct api {
 	{"mqueue", "/dev/mqueue", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, MQUEUE_MAGIC},
 	{"tmpfs", "/run", "mode=0755", MS_NOSUID | MS_NODEV, TMPFS_MAGIC},
 	{"cgroup2", "/sys/fs/cgroup", "nsdelegate,memory_recursiveprot", MS_NOSUID | MS_NODEV | MS_NOEXEC, CGROUP2_SUPER_MAGIC},
+	{"securityfs", "/sys/kernel/security", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, SECURITYFS_MAGIC, true},
+	{"bpf", "/sys/fs/bpf", "mode=0700", MS_NOSUID | MS_NODEV | MS_NOEXEC, BPF_FS_MAGIC, true},
+	{"pstore", "/sys/fs/pstore", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, PSTOREFS_MAGIC, true},
+	{"configfs", "/sys/kernel/config", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, 0x62656570 /* fs/configfs/mount.c */, true},
+	{"debugfs", "/sys/kernel/debug", "mode=0700", MS_NOSUID | MS_NODEV | MS_NOEXEC, DEBUGFS_MAGIC, true},
+	{"tracefs", "/sys/kernel/tracing", "mode=0700", MS_NOSUID | MS_NODEV | MS_NOEXEC, TRACEFS_MAGIC, true},
+	/* read-only: firmware that loses its variables is a brick; mount -o remount,rw to change them */
+	{"efivarfs", "/sys/firmware/efi/efivars", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, EFIVARFS_MAGIC, true},
 };
 
-/* -1 as the magic: a file system of its own, that is, another device than its parent folder. */
 static bool is_mounted(const struct api *a)
 {
 	struct stat st, parent;
@@ -50,7 +61,8 @@ static int mount_one(const struct api *a)
 {
 	if (is_mounted(a))
 		return 0;
-	(void)mkdir(a->at, 0755);
+	if (!a->optional)
+		(void)mkdir(a->at, 0755);
 	if (mount(a->type, a->at, a->type, a->flags, a->options) == 0)
 		return 0;
 	if (errno == EINVAL && a->options && mount(a->type, a->at, a->type, a->flags, NULL) == 0) /* a kernel without one of the options */
@@ -89,8 +101,10 @@ void apifs_mount(const struct pid1 *p)
 	if (!p->machine && !p->container)
 		return; /* whose mount namespace this is nobody said */
 	for (unsigned i = 0; i < ARRAY_SIZE(apis); i++) {
+		if (apis[i].optional && !p->machine)
+			continue;
 		r = mount_one(&apis[i]);
-		if (r < 0)
+		if (r < 0 && !apis[i].optional)
 			log_msg(p->machine ? LOG_ERR : LOG_DEBUG, "mount %s on %s: %s", apis[i].type, apis[i].at, strerror(-r));
 	}
 	make_links();

@@ -102,23 +102,52 @@ static void enter_cgroup(const char *procs)
 	(void)w;
 }
 
+/* A serial line understands a VT220; the kernel's own screen is "linux". */
+static void choose_term(char term[32])
+{
+	char active[128] = "", *last;
+	_cleanup_close_ int fd = open("/sys/class/tty/console/active", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, active, sizeof(active) - 1) : 0;
+
+	active[n > 0 ? n : 0] = '\0';
+	last = strrchr(active, ' ');
+	last = last ? last + 1 : active;
+	snprintf(term, 32, "TERM=%s", strncmp(last, "tty", 3) == 0 && last[3] >= '0' && last[3] <= '9' ? "linux" : "vt220");
+}
+
+/* The one of util-linux, which with --force also lets in a root without a password: whoever sits at the console could have the initramfs's shell as well.
+ * busybox's does not know that, and would lock everybody out. */
+static void try_sulogin(char *const env[])
+{
+	static const char *const paths[] = {"/usr/sbin/sulogin", "/sbin/sulogin"};
+	static char name[] = "sulogin", force[] = "--force";
+	char *const argv[] = {name, force, NULL};
+	char target[256] = "";
+
+	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
+		ssize_t n = readlink(paths[i], target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		if (!strstr(target, "busybox"))
+			execve(paths[i], argv, env);
+	}
+}
+
 pid_t console_shell(bool login, const char *cgroup)
 {
-	static char su_name[] = "/sbin/sulogin", bash_name[] = "-bash", sh_name[] = "-sh", home[] = "HOME=/root", term[] = "TERM=linux";
+	static char bash_name[] = "-bash", sh_name[] = "-sh", home[] = "HOME=/root", term[32];
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	char *const sulogin[] = {su_name, NULL}, *const bash[] = {bash_name, NULL}, *const sh[] = {sh_name, NULL}, *const env[] = {path, home, term, NULL};
+	char *const bash[] = {bash_name, NULL}, *const sh[] = {sh_name, NULL}, *const env[] = {path, home, term, NULL};
 	pid_t pid = fork();
 
 	if (pid != 0)
 		return pid < 0 ? -errno : pid;
 	enter_cgroup(cgroup);
 	own_console();
+	choose_term(term);
 	if (chdir("/root") < 0 && chdir("/") < 0)
 		_exit(127);
-	if (login) {
-		execve("/usr/sbin/sulogin", sulogin, env);
-		execve("/sbin/sulogin", sulogin, env);
-	}
+	if (login)
+		try_sulogin(env);
 	execve("/bin/bash", bash, env);
 	execve("/bin/sh", sh, env);
 	console_say("there is no shell to start (/bin/sh: %s)", strerror(errno));

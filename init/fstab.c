@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -116,7 +117,7 @@ static bool needs_device(const struct mount_line *m, const struct fstab_options 
 static bool is_mounted(const char *target)
 {
 	_cleanup_free_ char *text = NULL;
-	struct mount_line m[MOUNTS_MAX];
+	static struct mount_line m[MOUNTS_MAX];
 	unsigned n;
 
 	if (file_read(AT_FDCWD, "/proc/self/mountinfo", 4u << 20, &text, NULL) < 0)
@@ -174,18 +175,17 @@ static int one_line(const struct mount_line *m, const struct fstab_options *o)
 /* The child's exit status, or ETIMEDOUT: then it is left behind, and reaped by PID 1 whenever the kernel lets go of it. */
 static int wait_for(pid_t pid, uint64_t limit_us)
 {
-	uint64_t deadline = now_us() + limit_us;
-	int status;
+	struct pollfd p = {.fd = sys_pidfd_open(pid, 0), .events = POLLIN};
+	int status, n = p.fd >= 0 ? poll(&p, 1, (int)(limit_us / 1000)) : 1;
 
-	_cleanup_close_ int fd = sys_pidfd_open(pid, 0);
-	(void)fd;
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		if (now_us() >= deadline) {
-			kill(pid, SIGKILL);
-			return ETIMEDOUT;
-		}
-		nanosleep(&(struct timespec){.tv_nsec = POLL_NS / 50}, NULL);
+	closep(&p.fd);
+	if (n == 0) {
+		kill(pid, SIGKILL);
+		return ETIMEDOUT;
 	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return errno;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
 }
 

@@ -65,12 +65,17 @@ enum what { UNMOUNT, READ_ONLY_AND_DETACH };
 static unsigned each_mount(struct progress *pr, enum what what)
 {
 	_cleanup_free_ char *text = NULL;
-	struct mount_line m[MOUNTS_MAX];
-	unsigned n, done = 0;
+	_cleanup_free_ struct mount_line *m = NULL;
+	unsigned n = 1, done = 0;
 
-	if (file_read(AT_FDCWD, "/proc/self/mountinfo", 4u << 20, &text, NULL) < 0)
+	if (file_read(AT_FDCWD, "/proc/self/mountinfo", 64u << 20, &text, NULL) < 0)
 		return 0;
-	n = mountinfo_parse(text, m, MOUNTS_MAX);
+	for (const char *c = text; (c = strchr(c, '\n')); c++)
+		n++;
+	m = calloc(n, sizeof(*m));
+	if (!m)
+		return 0;
+	n = mountinfo_parse(text, m, n);
 	while (n-- > 0) {
 		bool root = streq(m[n].target, "/");
 		if (is_api(&m[n]))
