@@ -79,6 +79,8 @@ static void say(struct manager *m, struct svc *s, enum svc_state old)
 	default:
 		log_debug("service '%s': %s -> %s %s", nm(m, s), svc_state_name(old), svc_state_name(s->r.state), why);
 	}
+	if (s->r.state == ST_KILLING && m->st.boot.power && svc_has(s, F_TIMED_OUT))
+		output_console(m, "rastd: %s has not stopped within %.6g s: SIGKILL", nm(m, s), (double)cfg(&m->e, s)->stop_timeout / 1e6);
 	if (!m->opt.show)
 		return;
 	if (s->r.state == ST_UP)

@@ -70,7 +70,7 @@ def services():
 def storm(m, what, kills=KILLS):
     m.write("/t/storm.py", STORM)
     m.write("/t/churn.sh", "#!/bin/sh\nwhile [ ! -e /run/enough ]; do for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do rastctl start job$i; rastctl stop job$i; done; done > /run/churn 2>&1\n")
-    m.sh("sh /t/churn.sh & :", timeout=10)
+    m.sh("sh /t/churn.sh > /dev/null 2>&1 & :", timeout=10)
     r = m.sh("/usr/bin/python3", "/t/storm.py", str(kills), what, "7", timeout=60 + kills)
     m.sh("touch /run/enough", check=True)
     assert r.ok, r
@@ -82,7 +82,7 @@ def count(m, kind, name):
 
 
 def check_nothing_lost(m):
-    m.until(lambda: not m.sh("pgrep -f churn.sh").ok, 30)
+    m.until(lambda: not m.sh("pgrep -f '[c]hurn.sh'").ok, 30)
     states = m.services()
     for i in range(60):
         s = states[f"steady{i}"]

@@ -141,7 +141,7 @@ class Machine:
         return self.sh("rastctl", *args, timeout=timeout, check=check)
 
     def services(self):
-        return {s["name"]: s for s in json.loads(self.ctl("list", "--all", "--json").out)}
+        return {s["name"]: s for s in json.loads(self.ctl("list", "--json").out)}
 
     def service(self, name):
         r = json.loads(self.ctl("status", name, "--json", check=False).out)
