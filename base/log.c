@@ -151,6 +151,8 @@ void log_msgv(int level, const char *fmt, va_list ap)
 		return;
 	if (logger.target == LOG_TO_KMSG)
 		n = kmsg_format(line, KMSG_MAX, level, text);
+	else if (logger.target == LOG_TO_LOGGER)
+		n = finish_line(line, sizeof(line), snprintf(line, sizeof(line), "%s: ", level_names[level & LOG_PRIMASK]), text);
 	else
 		n = log_format(line, sizeof(line), logger.name, level, text);
 	do

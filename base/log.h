@@ -15,9 +15,9 @@
 
 #define LOG_LINE_MAX 2048 /* bytes; a longer line is cut and ends in "..." */
 
-enum log_target { LOG_TO_STDERR, LOG_TO_KMSG, LOG_TO_FD };
+enum log_target { LOG_TO_STDERR, LOG_TO_KMSG, LOG_TO_FD, LOG_TO_LOGGER /* a pipe that rastlogd reads: "LEVEL: text", it adds time and name */ };
 
-void log_init(const char *name, enum log_target target, int fd); /* name and fd are borrowed; fd used for LOG_TO_FD and, when >= 0, LOG_TO_KMSG */
+void log_init(const char *name, enum log_target target, int fd); /* name and fd are borrowed; fd used for LOG_TO_FD, LOG_TO_LOGGER and, when >= 0, LOG_TO_KMSG */
 void log_set_max_level(int level);       /* LOG_INFO at first */
 int  log_level_from_name(const char *s); /* -EINVAL when unknown; "7" and "debug" both work */
 void log_msg(int level, const char *fmt, ...) _printf_(2, 3);

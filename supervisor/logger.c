@@ -133,7 +133,7 @@ static void synced(struct manager *m, uint64_t token, int error)
 static void use_own_log(struct manager *m)
 {
 	if (m->own_log_fd >= 0 && !m->opt.debug)
-		log_init("rastd", LOG_TO_FD, m->own_log_fd);
+		log_init("rastd", LOG_TO_LOGGER, m->own_log_fd);
 }
 
 /* Until the next one is ready our own lines go where they went at first. */

@@ -44,6 +44,14 @@ START_TEST(a_line_is_time_name_level_text)
 }
 END_TEST
 
+START_TEST(what_rastlogd_reads_has_no_time_and_name_of_its_own)
+{
+	open_log(LOG_TO_LOGGER);
+	log_err("two");
+	ck_assert_str_eq(logged(), "err: two\n");
+}
+END_TEST
+
 START_TEST(the_time_is_that_of_the_c_library)
 {
 	char line[100], want[32];
@@ -159,7 +167,7 @@ START_TEST(a_tiny_buffer_is_not_overrun)
 }
 END_TEST
 
-PROMISES("base: log", a_line_is_time_name_level_text, the_time_is_that_of_the_c_library, a_line_for_kmsg_has_its_priority_and_no_time,
+PROMISES("base: log", a_line_is_time_name_level_text, what_rastlogd_reads_has_no_time_and_name_of_its_own, the_time_is_that_of_the_c_library, a_line_for_kmsg_has_its_priority_and_no_time,
 	what_is_below_the_level_is_not_written, a_long_line_is_cut_and_says_so, a_character_is_not_cut_in_two,
 	one_message_stays_one_line_and_cannot_steer_a_terminal, a_level_is_known_by_name_and_number, errno_survives_and_can_be_printed,
 	a_log_line_allocates_nothing, a_tiny_buffer_is_not_overrun)
