@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "supervisor/graph/compile.h"
 
-#define SHOWN 12 /* steps of a ring in a message; of a longer one the middle is left out */
+#define SHOWN 32 /* steps of a ring in a message; of a longer one the middle is left out */
 
 struct tarjan {
 	struct adjacency a;
