@@ -270,7 +270,7 @@ START_TEST(a_ring_of_100000_services_is_found_and_told_in_one_line)
 
 	ck_assert_int_eq(compile_chain(100000, true, &said, &blob, &size), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(said.data, "error n000000.ini:5: cycle: n000000 -> n000001 (after, n000000.ini:5) -> n000002 (depends, n000001.ini:5)"));
-	ck_assert_ptr_nonnull(strstr(said.data, "-> ... (99988 more) -> "));
+	ck_assert_ptr_nonnull(strstr(said.data, "-> ... (99968 more) -> "));
 	ck_assert_ptr_nonnull(strstr(said.data, "-> n099999 (after, n099998.ini:5) -> n000000 (depends, n099999.ini:5);"));
 	ck_assert_uint_lt(said.len, 2000);
 }
