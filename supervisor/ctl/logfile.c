@@ -138,6 +138,8 @@ int log_key_from_text(const char *text, uint64_t now_realtime_us, char key[LOG_K
 	uint64_t us;
 	if (from_word(text, now_realtime_us, &us) < 0 && from_ago(text, now_realtime_us, &us) < 0 && from_date(text, now_realtime_us, &us) < 0)
 		return -EINVAL;
+	if (us / 1000000 > 253402300799u) /* 9999-12-31T23:59:59: a fifth digit would spoil the order of keys */
+		return -EINVAL;
 	log_key(us, key);
 	return 0;
 }

@@ -62,8 +62,8 @@ const char *duration_text(char buf[32], uint64_t us)
 		const char *name;
 		uint64_t us;
 	} units[] = { { "d", 86400000000u }, { "h", 3600000000u }, { "min", 60000000u }, { "s", 1000000u }, { "ms", 1000u }, { "us", 1u } };
-	size_t i = 0;
-	while (i + 1 < ARRAY_SIZE(units) && us < units[i].us)
+	size_t i = us ? 0 : 3; /* nothing is "0s" */
+	while (us && i + 1 < ARRAY_SIZE(units) && us < units[i].us)
 		i++;
 	uint64_t whole = us / units[i].us, rest = i + 1 < ARRAY_SIZE(units) ? us % units[i].us / units[i + 1].us : 0;
 	if (rest && i < 3)
