@@ -225,7 +225,7 @@ class RastOS(Peer):
             if kind == "chain" and i:
                 lines += ["[dependencies]", f"depends = b{i - 1:04}"]
             if stay:
-                lines += ["[restart]", "delay = 0", "limit = 0"]
+                lines += ["[restart]", "delay = 0", "limit = 100"]
             m.write(f"etc/rastos/services/{name}.ini", "\n".join(lines) + "\n")
         wanted = names(n) if kind != "chain" else names(n)[-1:]
         m.write("etc/rastos/services/default.ini", "[service]\ntype = bundle\n[dependencies]\n" + "".join(f"contents = {w}\n" for w in wanted))
@@ -234,7 +234,7 @@ class RastOS(Peer):
 
 class RastOSLogged(RastOS):
     """With every service's output kept by the logger, as is the default of service files."""
-    name = "rastOS, logged"
+    name = "rastOS logged"
     output = "log"
 
 
