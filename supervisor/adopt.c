@@ -60,31 +60,59 @@ static void start_again(struct manager *m, struct svc *s)
 		s->spawning = 1;
 }
 
+/* Is the process alive and in the service's cgroup? One look at cgroup.procs answers both (a zombie is not in it), and a thousand services
+ * have to be looked at before we can answer anybody. */
+static bool lives_there(struct manager *m, const struct svc *s, pid_t pid)
+{
+	char path[NAME_LEN_MAX + 32], buf[4096], want[16];
+	if (m->cg_fd < 0)
+		return exists(pid) && !is_zombie(pid);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", nm(m, s));
+	_cleanup_close_ int fd = sys_openat(m->cg_fd, path, O_RDONLY, 0);
+	ssize_t n = fd < 0 ? 0 : sys_read(fd, buf, sizeof(buf) - 1);
+	buf[MAX(n, 0)] = '\0';
+	int len = snprintf(want, sizeof(want), "%d\n", pid);
+	for (const char *p = buf; (p = strstr(p, want)); p += len)
+		if (p == buf || p[-1] == '\n')
+			return true;
+	/* in a child cgroup of its own making, or behind the first page of a crowd */
+	return exists(pid) && !is_zombie(pid) && cgroups_has(m, s, pid);
+}
+
+/* Whose child is it? Ours after a re-exec; PID 1's else; a main process that was named by MAINPID= may have another parent, and is watched
+ * then. */
+static void find_parent(struct manager *m, struct svc *s, pid_t pid)
+{
+	pid_t parent = 1;
+	s->adopted = 1;
+	if (!m->have_children && m->p1_fd >= 0 && s->def->notify != NOTIFY_SOCKET)
+		return;
+	if (proc_parent(pid, &parent) == 0 && parent == getpid())
+		s->adopted = 0;
+	else if (m->p1_fd < 0 || parent != 1)
+		exits_watch(m, s);
+}
+
 static void take_process(struct manager *m, struct svc *s, bool aux)
 {
-	pid_t pid = aux ? s->r.aux_pid : s->r.pid, parent = 0;
+	pid_t pid = aux ? s->r.aux_pid : s->r.pid;
 	if (!pid)
 		return;
-	bool alive = exists(pid) && !is_zombie(pid);
 	pidmap_put(&m->pids, pid, svc_index(&m->e, s), aux);
-	if (alive && cgroups_has(m, s, pid)) {
-		bool ours = proc_parent(pid, &parent) == 0 && parent == getpid(); /* after a re-exec */
+	if (lives_there(m, s, pid)) {
 		if (!aux)
-			s->adopted = !ours;
-		if (!aux && !ours && (m->p1_fd < 0 || parent != 1))
-			exits_watch(m, s);
+			find_parent(m, s, pid);
 		return;
 	}
-	if (alive) { /* another process has the pid by now */
+	if (reported(m, pid, s->r.started))
+		return;
+	if (exists(pid) && !is_zombie(pid)) { /* another process has the pid by now */
 		log_debug("service '%s': pid %d belongs to somebody else now", nm(m, s), pid);
-		if (!reported(m, pid, s->r.started))
-			exits_lost(m, s, aux);
+		exits_lost(m, s, aux);
 		return;
 	}
-	if (!reported(m, pid, s->r.started)) { /* a zombie of ours or PID 1's, or a report that is under way */
-		s->awaited |= aux ? 2 : 1;
-		m->n_awaited++;
-	}
+	s->awaited |= aux ? 2 : 1; /* a zombie of ours or PID 1's, or a report that is under way */
+	m->n_awaited++;
 }
 
 static int on_lost(struct timer *t, void *data)
@@ -121,6 +149,8 @@ static bool has_intent(const struct svc *s)
 int adopt_all(struct manager *m)
 {
 	unsigned n = 0;
+	siginfo_t si;
+	m->have_children = sys_waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) != -ECHILD;
 	for (uint32_t i = 0; i < m->e.n; i++) {
 		struct svc *s = &m->e.s[i];
 		if (svc_is_group(s))

@@ -53,6 +53,7 @@ enum svc_flag {
 	F_TIMED_OUT = 1 << 10, /* its stop took too long: killed */
 	F_MASKED = 1 << 11,   /* rast.mask=: not started in this boot */
 	F_WD_ON = 1 << 12,    /* the watchdog runs */
+	F_AGAIN = 1 << 15,    /* its next start is one by itself, after a failure */
 	F_HOLD = 1 << 14,     /* a change of the whole set is under way: don't start it now */
 	F_STOP_ASKED = 1 << 13, /* this run ends because somebody, or a dependency, wanted it */
 };

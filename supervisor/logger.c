@@ -5,6 +5,7 @@
 #include <string.h>
 #include "services/logger/protocol.h"
 
+#define PUMP_MAX 64u
 #define RETRY 20000u /* us: too many descriptors in flight: the logger has to take some first */
 
 struct sync {
@@ -64,13 +65,35 @@ static void add_own(struct manager *m)
 		m->own_log_added = true;
 }
 
+static int on_pump(void *data)
+{
+	struct manager *m = data;
+	m->lg_pump_deferred = false;
+	pump(m);
+	return 0;
+}
+
+static void pump_soon(struct manager *m)
+{
+	if (!m->lg_pump_deferred)
+		m->lg_pump_deferred = loop_defer(m->loop, on_pump, m) == 0;
+}
+
+/* Some at a time: clients are waiting, too. */
 static void pump(struct manager *m)
 {
+	unsigned n = 0;
 	m->lg_lagging = false;
 	add_own(m);
 	for (uint32_t i = 0; i < m->e.n && !m->lg_lagging; i++) {
 		struct svc *s = &m->e.s[i];
-		_cleanup_close_ int fd = s->log_fd >= 0 && !s->log_added ? read_end(s->log_fd) : -1;
+		if (s->log_fd < 0 || s->log_added)
+			continue;
+		if (n++ == PUMP_MAX) {
+			pump_soon(m);
+			break;
+		}
+		_cleanup_close_ int fd = read_end(s->log_fd);
 		if (fd >= 0)
 			logger_add(m, s, fd);
 	}
@@ -262,7 +285,7 @@ void logger_init(struct manager *m)
 	if (r < 0)
 		log_err("prepare the logger: %s", strerror(-r));
 	if (m->lg_alive) { /* a new rastd: the logger may not have all pipes; announcing one twice does no harm */
-		pump(m);
+		pump_soon(m);
 		use_own_log(m);
 	}
 }

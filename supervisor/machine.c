@@ -109,7 +109,8 @@ static void launch(struct engine *e, struct svc *s)
 {
 	restart_note_start(e, s, e->ops->now(e));
 	set_why(s, WHY_NONE, 0);
-	svc_set(e, s, F_BAD | F_READY | F_POST_DONE | F_STOP_ASKED | F_RELOADING | F_TIMED_OUT, false);
+	s->r.restarts += svc_has(s, F_AGAIN);
+	svc_set(e, s, F_AGAIN | F_BAD | F_READY | F_POST_DONE | F_STOP_ASKED | F_RELOADING | F_TIMED_OUT, false);
 	if (!cfg(e, s)->pre_start.n) {
 		start_main(e, s);
 		return;

@@ -89,7 +89,7 @@ struct manager {
 	int lg_fd, lg_peer, stage[2];    /* our end, the logger's end, the stage pipe */
 	struct source *lg_source;
 	uint32_t lg_cursor;              /* services before it have been announced to the logger */
-	bool lg_lagging, lg_alive;
+	bool lg_lagging, lg_alive, lg_pump_deferred;
 	int own_log_fd;
 	bool own_log_added;
 	struct timer lg_timer;
@@ -108,6 +108,7 @@ struct manager {
 	uint32_t instance, early_power;
 	struct timer lost_timer;         /* processes whose end nobody reports */
 	uint32_t n_awaited;
+	bool have_children;              /* at adoption: after a re-exec */
 	int listen_fd, notify_fd;        /* found in, or put into, the fd store */
 	struct source *notify_source;
 

@@ -142,7 +142,7 @@ static void expand(struct walk *w, const uint32_t *ids, uint32_t n, uint8_t as)
 static void want_down(struct engine *e, uint32_t i)
 {
 	struct svc *s = &e->s[i];
-	svc_set(e, s, F_WANT | F_EXPLICIT | F_RESTART, false);
+	svc_set(e, s, F_WANT | F_EXPLICIT | F_RESTART | F_AGAIN, false);
 	s->r.backoff = 0;
 	if (s->r.state == ST_FAILED && !s->r.pid)
 		svc_enter(e, s, ST_DOWN);

@@ -108,8 +108,7 @@ static uint64_t next_delay(const struct engine *e, struct svc *s)
 
 static void again(struct engine *e, struct svc *s, uint64_t delay)
 {
-	s->r.restarts++;
-	svc_touch(s);
+	svc_set(e, s, F_AGAIN, true);
 	svc_enter(e, s, ST_BACKOFF);
 	if (delay)
 		engine_set_deadline(e, s, e->ops->now(e) + delay);

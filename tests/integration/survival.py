@@ -98,7 +98,8 @@ def check_nothing_lost(m):
         starts, exits = count(m, "starts", f"crash{i}"), count(m, "exits", f"crash{i}")
         s = m.service(f"crash{i}")
         assert exits <= starts <= exits + 1, (starts, exits)
-        assert s["restarts"] == starts - 1, f"crash{i}: {starts} starts, but {s['restarts']} restarts counted"
+        # one may have been stopped before its shell came to write the line
+        assert starts - 1 <= s["restarts"] <= starts, f"crash{i}: {starts} starts, but {s['restarts']} restarts counted"
     m.ctl("stop", *[f"steady{i}" for i in range(60)])
     m.sh("sleep 0.5")
     for i in range(60):
