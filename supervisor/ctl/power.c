@@ -31,10 +31,10 @@ const char *power_word(enum power_kind kind)
 /* Another init would understand these signals differently, or die of them. */
 static bool pid1_is_ours(void)
 {
-	char exe[4096];
+	char exe[4096], comm[64];
 	ssize_t n = readlink("/proc/1/exe", exe, sizeof exe - 1);
-	if (n < 0)
-		return false;
+	if (n < 0) /* it has capabilities that we have not */
+		return proc_comm(1, comm) >= 0 && streq(comm, "rastinit");
 	exe[n] = '\0';
 	const char *slash = strrchr(exe, '/');
 	return slash && str_starts(slash + 1, "rastinit"); /* " (deleted)" may follow after an upgrade */

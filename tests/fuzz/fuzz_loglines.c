@@ -51,7 +51,9 @@ static void format(const char *in, size_t n, enum format_tail want, size_t cap)
 			return;
 		}
 		MUST(format_lines(&p, in + pos, used, &tail, again, cap, &len2) == used && len2 == len && memcmp(out, again, len) == 0);
-		check_tail(out, len, check_lines(out, len));
+		unsigned long lines = check_lines(out, len);
+		if (pos == 0)
+			check_tail(out, len, lines);
 		pos += used;
 	}
 }
