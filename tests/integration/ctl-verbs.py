@@ -19,7 +19,13 @@ class Server:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(path)
         self.socket.listen(16)
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.socket.close()
 
     def accept(self):
         while True:
@@ -77,7 +83,7 @@ class Case:
 
     def __exit__(self, *_):
         if self.server:
-            self.server.socket.close()
+            self.server.close()
         shutil.rmtree(self.dir)
 
     def put(self, path, text):
