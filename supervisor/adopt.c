@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#define CHECK_AT_ONCE 32u
 #define LOST_AFTER 1000000u /* us without a report of the end of a process that is gone */
 
 /* Alive, or a zombie whose end somebody still has to report? */
@@ -93,13 +94,40 @@ static void find_parent(struct manager *m, struct svc *s, pid_t pid)
 		exits_watch(m, s);
 }
 
+/* Had a child of PID 1 ended, PID 1 would have told us: its pid can't be another's as long as there is no report. So that clients are
+ * answered soon these are looked at closely a little later, when nothing else is to be done (check_some). */
+static bool sure(const struct manager *m, const struct svc *s)
+{
+	return m->p1_fd < 0 || m->have_children || s->def->notify == NOTIFY_SOCKET || s->r.state != ST_UP;
+}
+
+static int check_some(void *data)
+{
+	struct manager *m = data;
+	unsigned n = 0;
+	for (uint32_t i = m->check_from; i < m->e.n && n < CHECK_AT_ONCE; i++, m->check_from = i) {
+		struct svc *s = &m->e.s[i];
+		if (!s->unchecked)
+			continue;
+		n++;
+		s->unchecked = 0;
+		if (s->r.pid && s->adopted && !(s->awaited & 1) && exists(s->r.pid) && !lives_there(m, s, s->r.pid) && !is_zombie(s->r.pid))
+			exits_lost(m, s, false);
+	}
+	return n == CHECK_AT_ONCE ? loop_defer(m->loop, check_some, m) : 0;
+}
+
 static void take_process(struct manager *m, struct svc *s, bool aux)
 {
 	pid_t pid = aux ? s->r.aux_pid : s->r.pid;
 	if (!pid)
 		return;
 	pidmap_put(&m->pids, pid, svc_index(&m->e, s), aux);
-	if (lives_there(m, s, pid)) {
+	if (!sure(m, s)) {
+		s->unchecked = 1;
+		m->n_unchecked++;
+	}
+	if (s->unchecked ? exists(pid) : lives_there(m, s, pid)) {
 		if (!aux)
 			find_parent(m, s, pid);
 		return;
@@ -167,6 +195,9 @@ int adopt_all(struct manager *m)
 	timer_init(&m->lost_timer, on_lost, m);
 	if (m->n_awaited)
 		timer_arm_in(m->loop, &m->lost_timer, LOST_AFTER);
+	m->check_from = 0;
+	if (m->n_unchecked)
+		loop_defer(m->loop, check_some, m);
 	log_notice("instance %u of the supervisor has taken over %u processes", m->st.boot.instance, n);
 	manager_schedule(m);
 	return 0;

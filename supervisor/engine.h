@@ -85,6 +85,7 @@ struct svc {
 	uint8_t queued, dirty, adopted, mark;
 	uint8_t spawning;            /* between spawn() and flush(), which clears it */
 	uint8_t aux_code, aux_status; /* how aux ended, with EV_AUX_EXIT */
+	uint8_t unchecked;           /* adopted on the word of the record */
 	uint8_t awaited;             /* adopted, gone, and its end not reported yet: 1 main, 2 aux */
 	uint8_t log_added;           /* the logger has its pipe */
 	uint8_t consumer;            /* others write into its standard input */

@@ -107,7 +107,7 @@ struct manager {
 	bool ready;                      /* adoption is done: reports are taken as they come */
 	uint32_t instance, early_power;
 	struct timer lost_timer;         /* processes whose end nobody reports */
-	uint32_t n_awaited;
+	uint32_t n_awaited, n_unchecked, check_from;
 	bool have_children;              /* at adoption: after a re-exec */
 	int listen_fd, notify_fd;        /* found in, or put into, the fd store */
 	struct source *notify_source;
