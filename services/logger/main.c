@@ -21,7 +21,7 @@ static long files = LOGD_DEFAULT_FILES;
 static const struct opt options[] = {
 	{ "log-dir", 'd', OPT_STRING, "DIR", "where NAME.log is written (default /var/log/rastos)", &log_dir },
 	{ "run-dir", 0, OPT_STRING, "DIR", "where log.state and the folder log for lines that the disk refuses are (default /run/rastos)", &run_dir },
-	{ "Without rastd:", 0, OPT_GROUP, NULL, NULL, NULL },
+	{ "Without rastd", 0, OPT_GROUP, NULL, NULL, NULL },
 	{ "size", 's', OPT_STRING, "BYTES", "rotate NAME.log at this size (default 1M)", &size_text },
 	{ "files", 'n', OPT_INT, "N", "rotated files that are kept (default 8)", &files },
 };
