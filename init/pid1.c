@@ -122,6 +122,7 @@ static void child_died(struct pid1 *p, enum role role, const siginfo_t *si)
 		pid1_disarm(p, DUE_SETUP);
 		if (si->si_code != CLD_EXITED)
 			console_say("setting the machine up was ended by signal %d: going on", si->si_status);
+		watchdog_open(p); /* its driver may have come from modules-load.d */
 		if (p->phase == PHASE_SETUP)
 			supervise_start(p);
 		break;
