@@ -24,7 +24,8 @@ def help_man(program):
 
 def missing_options(program, text):
     """For a page that is written by hand: every option and command of the program has to be in it."""
-    words = re.findall(r"\\fB(?:\\-\\-)?([a-z][^\s,=]*)\\fR", help_man(program))
+    items = help_man(program).split(".TP\n")
+    words = [w for item in items if "\ninternal:" not in item for w in re.findall(r"\\fB(?:\\-\\-)?([a-z][^\s,=]*)\\fR", item)]
     plain = text.replace("\\-", "-")
     return [f"{w} of {program} --help is not in the page" for w in (word.replace("\\-", "-") for word in words) if w not in plain]
 
