@@ -122,7 +122,7 @@ struct compiler {
 void problem(struct compiler *c, int level, struct place at, const char *fmt, ...) _printf_(4, 5);
 /* Note that something could not be done at all. Returns the error. */
 int compiler_fail(struct compiler *c, int error);
-static inline int compiler_oom(struct compiler *c) { return compiler_fail(c, -ENOMEM); }
+static inline int compiler_oom(struct compiler *c) { (void)compiler_fail(c, -ENOMEM); return -ENOMEM; }
 void compiler_free(struct compiler *c);
 struct unit *unit_find(const struct compiler *c, const char *name);  /* masked ones too; NULL */
 struct unit *unit_add(struct compiler *c, const char *name, struct place at); /* NULL: out of memory, which has been noted */

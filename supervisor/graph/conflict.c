@@ -108,7 +108,7 @@ int check_conflicts(struct compiler *c)
 		const struct edge *e = &c->edges.v[i];
 		if (e->kind != REF_CONFLICTS)
 			continue;
-		if (!s.queue && search_make(c, &s) < 0)
+		if (!s.needed_by.start && search_make(c, &s) < 0)
 			return c->failed;
 		uint32_t top, round;
 		(void)climb(&s, e->from, s.why_a, 0);

@@ -123,28 +123,28 @@ static int take_entry(struct compiler *c, struct founds *list, const char *dir, 
 	return 0;
 }
 
-/* All entries of a folder; one that is missing is as good as an empty one. *ret_fd stays open. */
-static int read_folder(struct compiler *c, const char *dir, unsigned i, bool in_drop_in, struct founds *list, int *ret_fd)
+/* All entries of a folder. Returns its descriptor, which the caller owns; -ENOENT for one that is missing, which is as good as an empty one, or
+ * that can't be read, which has been reported. */
+static int read_folder(struct compiler *c, const char *dir, unsigned i, bool in_drop_in, struct founds *list)
 {
 	_cleanup_closedir_ DIR *d = opendir(dir);
 	struct dirent *de;
 	struct stat st;
 	int r = 0;
 
-	*ret_fd = -1;
 	if (!d && errno == ENOENT)
-		return 0;
+		return -ENOENT;
 	if (!d || fstat(dirfd(d), &st) < 0) {
 		problem(c, LOG_ERR, (struct place){ dir, 0 }, "the folder can't be read: %m; mend its mode or remove it");
-		return 0;
+		return -ENOENT;
 	}
 	check_safe(c, dir, &st);
 	while (r >= 0 && (errno = 0, de = readdir(d)))
 		r = take_entry(c, list, dir, de->d_name, i, in_drop_in);
-	if (r >= 0 && errno != 0)
-		return compiler_fail(c, -errno);
-	*ret_fd = fcntl(dirfd(d), F_DUPFD_CLOEXEC, 3);
-	return r < 0 ? r : *ret_fd < 0 ? compiler_fail(c, -errno) : 0;
+	if (r < 0)
+		return r;
+	r = errno == 0 ? fcntl(dirfd(d), F_DUPFD_CLOEXEC, 3) : -1;
+	return r < 0 ? compiler_fail(c, -errno) : r;
 }
 
 /* Drop-ins of one service, from the folders v[0..n-1], in the order of their file names. */
@@ -154,10 +154,9 @@ int read_drop_ins(struct compiler *c, const struct found *v, unsigned n, struct 
 	const char *last = "";
 
 	for (unsigned i = 0; i < n; i++) {
-		_cleanup_close_ int fd = -1;
-		int r = read_folder(c, v[i].path, v[i].dir, true, &files, &fd);
-		if (r < 0)
-			return r;
+		_cleanup_close_ int fd = read_folder(c, v[i].path, v[i].dir, true, &files);
+		if (c->failed < 0)
+			return c->failed;
 	}
 	if (files.n > 1)
 		qsort(files.v, files.n, sizeof(*files.v), by_name_and_dir);
@@ -364,22 +363,33 @@ static int load_sorted(struct compiler *c, const int *dirfds, const struct found
 	return r;
 }
 
+static int load_folders(struct compiler *c, const struct graph_source *src, int *fds)
+{
+	struct founds list = { 0 };
+
+	for (unsigned i = 0; i < src->n_dirs; i++) {
+		const char *dir = arena_str(&c->arena, src->dirs[i]);
+		if (!dir)
+			return compiler_oom(c);
+		fds[i] = read_folder(c, dir, i, false, &list);
+		if (c->failed < 0)
+			return c->failed;
+	}
+	if (list.n > 1)
+		qsort(list.v, list.n, sizeof(*list.v), by_name_and_dir);
+	return load_sorted(c, fds, &list);
+}
+
 int load_dirs(struct compiler *c, const struct graph_source *src)
 {
 	_cleanup_free_ int *fds = calloc(src->n_dirs + 1, sizeof(int));
-	struct founds list = { 0 };
-	unsigned n = 0;
-	int r = fds ? 0 : compiler_oom(c);
+	int r;
 
-	for (; r >= 0 && n < src->n_dirs; n++) {
-		const char *dir = arena_str(&c->arena, src->dirs[n]);
-		r = dir ? read_folder(c, dir, n, false, &list, &fds[n]) : compiler_oom(c);
-	}
-	if (r >= 0 && list.n > 1)
-		qsort(list.v, list.n, sizeof(*list.v), by_name_and_dir);
-	if (r >= 0)
-		r = load_sorted(c, fds, &list);
-	while (n > 0)
-		closep(&fds[--n]);
+	if (!fds)
+		return compiler_oom(c);
+	memset(fds, -1, src->n_dirs * sizeof(int));
+	r = load_folders(c, src, fds);
+	for (unsigned i = 0; i < src->n_dirs; i++)
+		closep(&fds[i]);
 	return r;
 }

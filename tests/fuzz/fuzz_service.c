@@ -43,12 +43,12 @@ static void load(struct compiler *c, const char *p, const char *end)
 
 	while (p < end) {
 		const char *text = p;
-		strcpy(next, "b");
+		snprintf(next, sizeof(next), "b");
 		size_t n = next_file(&p, end, next);
 		snprintf(file, sizeof(file), "/s/%s.ini", name);
 		if (!unit_find(c, name)) /* the folder can't hold one name twice */
 			MUST(load_text(c, name, file, text, n) == 0);
-		strcpy(name, next);
+		snprintf(name, sizeof(name), "%s", next);
 	}
 }
 
