@@ -30,6 +30,12 @@ def skip(why):
     raise Skipped(why)
 
 
+def has_process(words):
+    """A shell command that succeeds while a process whose command line begins with these words runs; small guests have no pgrep."""
+    pattern = words.replace(" ", ".")
+    return f"grep -l '^{pattern}' /proc/[0-9]*/cmdline 2>/dev/null"
+
+
 def sentence(name):
     return name.replace("_", " ")
 

@@ -1,0 +1,157 @@
+#!/usr/bin/python3
+"""PID 1 on a machine: what it sets up before the services, what it survives, and the boot gate."""
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from vmtest import VM, run  # noqa: E402
+
+SLEEP = "[service]\ntype = longrun\nexec = sleep 100000\n"
+SLOW = "[service]\ntype = oneshot\nstart-timeout = 100s\nexec = sleep 60\n"
+
+
+def boot_file(vm):
+    lines = vm.check("cat /run/rastos/boot").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def the_machine_is_set_up_before_services_start():
+    see = """[service]
+type = oneshot
+exec = sh -c 'hostname; cat /proc/sys/kernel/panic_on_oops /proc/sys/net/ipv4/ip_forward; ip link show lo; grep -c . /etc/machine-id; cat /srv/data/x; cat /proc/swaps' > /run/seen 2>&1
+""".replace("exec = sh -c '", "exec = sh -c '{ ").replace("; cat /proc/swaps' > /run/seen 2>&1", "; cat /proc/swaps; } > /run/seen 2>&1'")
+    files = {"/etc/hostname": "# a comment\nwonder\n", "/etc/sysctl.d/10-a.conf": "kernel.panic_on_oops = 0\n-net.ipv4.no_such = 1\n",
+             "/etc/sysctl.d/20-b.conf": "kernel/panic_on_oops = 1\nnet.ipv4.ip_forward=1\n", "/etc/machine-id": "",
+             "/var/source/x": "bound\n",
+             "/etc/fstab": "# comment\n/var/source /srv/data none bind,ro 0 0\ntmpfs /home/with\\040space tmpfs size=64k,noexec 0 0\n"
+                           "UUID=11111111-2222-3333-4444-555555555555 /mnt/gone ext4 nofail 0 0\n/dev/vdz none swap sw,noauto 0 0\nserver:/x /mnt/net nfs defaults 0 0\n"}
+    with VM(services={"see": see}, files=files) as vm:
+        vm.wait_state("see", "up")
+        seen = vm.check("cat /run/seen")
+        assert seen.startswith("wonder\n1\n1\n") and "LOOPBACK,UP" in seen and "bound" in seen, seen
+        assert vm.check("cat /proc/sys/kernel/hostname").strip() == "wonder"
+        mounts = vm.check("cat /proc/mounts")
+        assert re.search(r"^\S+ /srv/data btrfs ro,", mounts, re.M) and re.search(r"with\\040space tmpfs rw,.*noexec.*size=64k", mounts), mounts
+        assert not vm.run("touch /srv/data/y").ok
+        first = vm.check("cat /etc/machine-id").strip()
+        assert re.fullmatch("[0-9a-f]{32}", first)
+        seed = vm.copy_out("/var/lib/rastos/random-seed")
+        assert len(seed) == 512
+        assert vm.power_off().reason == "guest-shutdown"
+        assert vm.fsck() == ""
+        vm.start()
+        assert vm.check("cat /etc/machine-id").strip() == first
+        vm.wait_until("test -s /var/lib/rastos/random-seed")
+        assert vm.copy_out("/var/lib/rastos/random-seed") != seed
+
+
+def an_entry_of_fstab_that_is_missing_is_said_and_the_boot_goes_on():
+    with VM(services={"a": SLEEP}, files={"/etc/fstab": "LABEL=nowhere /mnt/x ext4 x-systemd.device-timeout=2s 0 0\n"}) as vm:
+        vm.expect("LABEL=nowhere can't be mounted at /mnt/x", 60)
+        vm.wait_state("a", "up")
+
+
+def what_the_kernel_says_in_run_rastos_boot_is_true():
+    with VM() as vm:
+        b = boot_file(vm)
+        assert (b["snapshot"], b["default"], b["alternatives"], b["ledger_damaged"]) == ("1", "1", "1", "no"), b
+        assert b["reason"] in ("default-tries", "default-proven") and b["text"] in vm.log, b
+
+
+def pid_one_is_replaced_while_services_run():
+    with VM(services={"a": SLEEP}) as vm:
+        vm.wait_state("a", "up")
+        before = (vm.services()["a"]["pid"], vm.check("cat /proc/1/task/1/children").split()[0])
+        vm.check("kill -s 59 1")  # SIGRTMIN+25
+        vm.expect("PID 1 is back, with its supervisor", 20)
+        assert (vm.services()["a"]["pid"], vm.check("cat /proc/1/task/1/children").split()[0]) == before
+        vm.check(f"kill -9 {before[1]}")
+        vm.wait_until("rastctl list >/dev/null", timeout=20)
+        assert vm.services()["a"]["pid"] == before[0]
+        assert vm.power_off().reason == "guest-shutdown"
+
+
+def a_fault_reboots_the_machine_when_that_is_asked_for():
+    with VM(append="rast.crash=reboot") as vm:
+        vm.wait_ready()
+        vm.check("kill -SEGV 1")
+        assert vm.wait_exit(30).reason == "guest-reset"
+        assert "PID 1 had a fault: SIGSEGV" in vm.log
+
+
+def pid_one_is_small_and_sleeps():
+    with VM(services={"a": SLEEP}) as vm:
+        vm.check("rastctl wait --timeout 60", timeout=70)
+        pss = vm.check("sleep 3; grep -E '^(Pss|Private_Dirty):' /proc/1/smaps_rollup")
+        assert int(re.search(r"Pss:\s+(\d+)", pss)[1]) < 300, pss
+        switches = "grep ^voluntary /proc/1/status"
+        assert vm.check(f"{switches}; sleep 8; {switches}").split()[1::2][0] == vm.check(switches).split()[1]
+
+
+def emergency_goes_on_with_the_boot_when_its_shell_is_left():
+    with VM(services={"a": SLEEP}, append="rast.target=emergency") as vm:
+        vm.expect("emergency: a root shell", 60)
+        vm.expect(r"[#$] *$", 30)
+        vm.type("mount | grep -c ' /srv/' ; exit\n")
+        vm.wait_state("a", "up", timeout=60)
+
+
+def a_supervisor_that_can_not_be_started_leaves_a_root_shell():
+    with VM(append="rast.supervisor=/usr/lib/rastos/no-such-thing") as vm:
+        vm.expect("has died 5 times", 60)
+        vm.expect("a root shell follows", 10)
+        vm.expect(r"[#$] *$", 30)
+        vm.type("echo alive-$((40+2))\n")
+        vm.expect("alive-42", 20)
+        vm.type("kill -s USR2 1\n")
+        assert vm.wait_exit(60).reason == "guest-shutdown"
+        assert vm.fsck() == ""
+
+
+def two_ways_to_name_the_root_device_and_a_file_system_on_two_disks():
+    import subprocess
+    with VM(start=False) as vm:
+        uuid = subprocess.run(["blkid", "-o", "value", "-s", "UUID", vm.disk], capture_output=True, text=True, check=True).stdout.strip()
+        vm.root = f"UUID={uuid.upper()}"
+        vm.start()
+        assert boot_file(vm)["root"] == "/dev/vda"
+        second = vm.dir / "second.img"
+        subprocess.run(["truncate", "-s", "200M", second], check=True)
+        vm.power_off()
+        vm.drives = [second]
+        vm.start()
+        vm.check("test -b /dev/vdb")
+        if vm.run("command -v btrfs").ok:  # the tiny image has no btrfs program: the kernel can be asked directly there only with one
+            vm.check("btrfs device add -f /dev/vdb /")
+
+
+def the_boot_gate_takes_arguments_after_the_modules_and_before_the_root():
+    import socket
+    ours, theirs = socket.socketpair()
+    import os
+    os.set_inheritable(theirs.fileno(), True)
+    real = os.dup(theirs.fileno())
+    # QEMU inherits only what it is told to: the gate's end stands on a fixed path instead
+    os.close(real)
+    path = f"/tmp/rast-gate-{os.getpid()}"
+    listen = socket.socket(socket.AF_UNIX)
+    listen.bind(path)
+    listen.listen(1)
+    try:
+        with VM(append="rast.test-gate=rast.gate", qemu=["-chardev", f"socket,id=gate,path={path}", "-device", "virtserialport,chardev=gate,name=rast.gate"]) as vm:
+            listen.settimeout(60)
+            gate = listen.accept()[0]
+            gate.settimeout(60)
+            assert gate.recv(64) == b"gate\n"
+            assert "booting snapshot" not in vm.log
+            gate.sendall(b"rast.snapshot=0 rast.mask=nothing\n")
+            assert boot_file(vm)["snapshot"] == "0"
+            assert vm.check("cat /proc/cmdline").strip().endswith("rast.snapshot=0 rast.mask=nothing")
+    finally:
+        os.unlink(path)
+        for s in (listen, ours, theirs):
+            s.close()
+
+
+run(globals())
