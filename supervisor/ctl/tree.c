@@ -108,9 +108,9 @@ static bool root_is_target(const json_t *edges, const char *root)
 VERB(tree)
 {
 	_cleanup_json_ json_t *reply = NULL;
-	json_t *p = json_object();
 	if (argc > 2)
 		return ctl_error(CTL_USAGE, "tree: one service at a time");
+	json_t *p = json_object();
 	if (argc > 1)
 		json_object_set_new(p, "name", json_string(argv[1]));
 	if (set.reverse)
