@@ -67,7 +67,7 @@ struct svc_rec {
 	uint32_t def_hash;           /* of the definition that the running process was started from */
 	uint8_t exit_code, exit_status, backoff, why_kind /* enum proc_kind that why_step is about */; /* exit_code: CLD_*, 0: none yet */
 	uint32_t provider;           /* virtual: the one in use; NONE */
-	uint32_t pad;
+	uint8_t why_last, pad[3];    /* WHY_LIMIT: why the last run ended */
 	uint64_t wanted, started, ready, since, deadline /* 0: none */, window; /* window: first start that counts */
 };
 

@@ -14,6 +14,8 @@ static void main_ended(struct manager *m, struct svc *s, int code, int status)
 {
 	struct state_record *rec = &m->st.rec[svc_index(&m->e, s)];
 	bool not_executed = rec->spawn_err && rec->last_pid == s->r.pid;
+	if (!not_executed)
+		spawn_executed(m, s);
 	s->r.pid = 0;
 	s->adopted = 0;
 	notify_forget(m, s);
@@ -40,6 +42,7 @@ static void aux_ended(struct manager *m, struct svc *s, int code, int status)
 	if ((code != CLD_EXITED || status) && kind < ARRAY_SIZE(names))
 		log_warning("service '%s': %s %s %d", nm(m, s), names[kind],
 			code == CLD_EXITED ? "exited with status" : "was killed by signal", status);
+	m->jobs_dirty = true; /* the end of exec-reload changes no state, but somebody waits for it */
 	engine_event(&m->e, s, EV_AUX_EXIT);
 }
 

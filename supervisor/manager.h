@@ -145,6 +145,7 @@ int  spawn_gather(struct engine *e, struct svc *s, enum proc_kind kind);
 void spawn_flush(struct engine *e);
 void spawn_init(struct manager *m);
 void spawn_exec_failed(struct manager *m, struct svc *s, enum proc_kind kind); /* a forked child has ended without executing its program */
+void spawn_executed(struct manager *m, struct svc *s); /* it has: its end is known, while the word of its report pipe has not been read */
 int  spawn_helper(struct manager *m, char *const argv[], void (*cb)(struct manager *m, int code, int status, void *data), void *data); /* a program of ours, beside the services */
 
 int  spawn_helper_tty(struct manager *m, char *const argv[], const char *tty, void (*cb)(struct manager *m, int code, int status, void *data), void *data);

@@ -9,6 +9,15 @@
 #include "base/str.h"
 #include "supervisor/spawn.h"
 
+static const char *const step_names[STEP_MAX] = {"none", "clone", "memory", "make cgroup", "join cgroup", "new session", "output",
+	"open tty", "pass descriptors", "set limits", "set nice", "set oom-score-adj", "root-directory", "working-directory",
+	"look up user", "set groups", "set group", "set user", "no-new-privileges", "environment-file", "exec"};
+
+const char *spawn_step_name(unsigned step)
+{
+	return step < STEP_MAX ? step_names[step] : "?";
+}
+
 static const char *other(const struct engine *e, uint32_t i)
 {
 	return i < e->n ? svc_name(e, &e->s[i]) : "another service";
@@ -42,14 +51,28 @@ static void step_words(const struct engine *e, const struct svc *s, char *buf, s
 {
 	const gref *argv = graph_at(e->g, s->r.why_kind == PROC_PRE_START ? cfg(e, s)->pre_start.off : s->def->exec.off);
 	const char *program = s->r.why_step == STEP_EXEC && argv ? graph_str(e->g, *argv) : NULL;
-	snprintf(buf, n, "%s%s%s: %s", spawn_step_name(s->r.why_step), program ? " " : "", program ? program : "", strerror((int)s->r.why_arg));
+	snprintf(buf, n, "%s%s%s: %s", spawn_step_name(s->r.why_step), program ? " " : "", program ? program : "",
+		strerror((int)s->r.why_arg));
 }
 
-static void why_words(const struct engine *e, const struct svc *s, char *buf, size_t n)
+static void why_words(const struct engine *e, const struct svc *s, unsigned why, char *buf, size_t n);
+
+static void limit_words(const struct engine *e, const struct svc *s, char *buf, size_t n)
+{
+	char last[192] = "";
+	if (s->r.why_last != WHY_NONE && s->r.why_last != WHY_LIMIT)
+		why_words(e, s, s->r.why_last, last, sizeof(last));
+	else
+		exit_words(s, last, sizeof(last));
+	snprintf(buf, n, "started %u times in %.6g s (restart limit), last: %s", s->r.starts, (double)cfg(e, s)->restart_interval / 1e6,
+		last);
+}
+
+static void why_words(const struct engine *e, const struct svc *s, unsigned why, char *buf, size_t n)
 {
 	char how[96] = "";
 	exit_words(s, how, sizeof(how));
-	switch (s->r.why) {
+	switch (why) {
 	case WHY_EXEC:
 	case WHY_SPAWN:
 		step_words(e, s, buf, n);
@@ -70,8 +93,7 @@ static void why_words(const struct engine *e, const struct svc *s, char *buf, si
 		snprintf(buf, n, "no sign of life for %.6g s (watchdog=)", (double)cfg(e, s)->watchdog / 1e6);
 		break;
 	case WHY_LIMIT:
-		snprintf(buf, n, "started %u times in %.6g s (restart limit), last: %s", s->r.starts,
-			(double)cfg(e, s)->restart_interval / 1e6, how);
+		limit_words(e, s, buf, n);
 		break;
 	case WHY_NO_PROVIDER:
 		snprintf(buf, n, "no provider can be started");
@@ -96,7 +118,7 @@ const char *svc_reason(const struct engine *e, const struct svc *s, char *buf, s
 {
 	buf[0] = '\0';
 	if (s->r.why != WHY_NONE && s->r.state != ST_UP)
-		why_words(e, s, buf, n);
+		why_words(e, s, s->r.why, buf, n);
 	else if (s->r.state == ST_WAITING && s->blocker < e->n)
 		snprintf(buf, n, "waits for %s", other(e, s->blocker));
 	else if (s->r.state == ST_STOP_WAIT && s->blocker < e->n)

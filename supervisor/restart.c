@@ -139,6 +139,7 @@ static void decide_by_policy(struct engine *e, struct svc *s)
 		   (s->def->type == SVC_ONESHOT && !bad)) {
 		give_up(e, s, bad);
 	} else if (limit_reached(e, s, now)) {
+		s->r.why_last = s->r.why;
 		s->r.why = WHY_LIMIT;
 		svc_enter(e, s, ST_FAILED);
 	} else {

@@ -19,15 +19,6 @@
 #define SLOW_SPAWN 20000u /* us: starting took longer than this: the disk is busy */
 #define SLOW_FOR 2000000u /* us: then fork for this long */
 
-static const char *const step_names[STEP_MAX] = {"none", "clone", "memory", "make cgroup", "join cgroup", "new session", "output",
-	"open tty", "pass descriptors", "set limits", "set nice", "set oom-score-adj", "root-directory", "working-directory",
-	"look up user", "set groups", "set group", "set user", "no-new-privileges", "environment-file", "exec"};
-
-const char *spawn_step_name(unsigned step)
-{
-	return step < STEP_MAX ? step_names[step] : "?";
-}
-
 void spawn_init(struct manager *m)
 {
 	struct rlimit all;
@@ -189,16 +180,29 @@ void spawn_exec_failed(struct manager *m, struct svc *s, enum proc_kind kind)
 	failed(m, s, kind, err >> 16, (int)(err & 0xffff));
 }
 
+static void close_report(struct svc_ext *x)
+{
+	loop_remove_fd(x->exec_source);
+	x->exec_source = NULL;
+	close(x->exec_fd);
+	x->exec_fd = -1;
+}
+
+void spawn_executed(struct manager *m, struct svc *s)
+{
+	if (!s->ext || s->ext->exec_fd < 0)
+		return;
+	close_report(s->ext);
+	engine_event(&m->e, s, EV_EXEC_OK);
+}
+
 /* A forked child's report pipe: closed without a word by a successful exec. */
 static int on_exec(struct source *src, int fd, uint32_t events, void *data)
 {
 	struct svc_ext *x = data;
 	struct manager *m = x->manager;
 	struct svc *s = ext_svc(x);
-	loop_remove_fd(x->exec_source);
-	x->exec_source = NULL;
-	close(fd);
-	x->exec_fd = -1;
+	close_report(x);
 	if (!record(m, s)->spawn_err)
 		manager_deliver(m, s, EV_EXEC_OK);
 	return 0;
@@ -209,10 +213,8 @@ static int watch_exec(struct manager *m, struct svc *s, int fd)
 	struct svc_ext *x = manager_ext(m, s);
 	if (!x)
 		return -ENOMEM;
-	if (x->exec_fd >= 0) { /* of a former process; nobody waits for it any more */
-		loop_remove_fd(x->exec_source);
-		close(x->exec_fd);
-	}
+	if (x->exec_fd >= 0) /* of a former process; nobody waits for it any more */
+		close_report(x);
 	x->exec_fd = fd;
 	x->exec_source = NULL;
 	return loop_add_fd(m->loop, fd, EPOLLIN, on_exec, x, &x->exec_source);
