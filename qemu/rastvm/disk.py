@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 import tempfile
+import time
 import traceback
 
 from . import cache
@@ -51,13 +52,14 @@ def _mounted(image, change, options, offset):
     where = tempfile.mkdtemp(prefix="rastos-disk-")
     try:
         # Loop devices are shared with everybody else's mounts: one that was free may be taken a moment later.
-        for attempt in range(5):
+        for attempt in range(10):
             try:
                 cache.run("mount", "-t", "btrfs", "-o", f"loop,offset={offset},subvolid=5,{options}", image, where)
                 break
             except cache.Failed:
-                if attempt == 4:
+                if attempt == 9:
                     raise
+                time.sleep(0.1 * (attempt + 1))
         try:
             value = change(where)
         finally:

@@ -115,12 +115,15 @@ def a_supervisor_that_can_not_be_started_leaves_a_root_shell():
 
 def a_root_named_by_uuid_on_a_file_system_of_two_disks_boots():
     with VM(start=False) as vm:
+        # An identity of its own: the host's kernel remembers which devices belong to a file system, and other tests have copies of this one
+        subprocess.run(["btrfstune", "-f", "-u", vm.disk], check=True, stdout=subprocess.DEVNULL)
         second = vm.dir / "second.img"
         subprocess.run(["truncate", "-s", "300M", second], check=True)
         loop = subprocess.run(["losetup", "-f", "--show", second], capture_output=True, text=True, check=True).stdout.strip()
         try:
             vm.edit(lambda top: subprocess.run(["btrfs", "device", "add", "-f", loop, top], check=True, stdout=subprocess.DEVNULL))
         finally:
+            subprocess.run(["btrfs", "device", "scan", "--forget", loop], check=False, stdout=subprocess.DEVNULL)
             subprocess.run(["losetup", "-d", loop], check=True)
         uuid = subprocess.run(["blkid", "-o", "value", "-s", "UUID", vm.disk], capture_output=True, text=True, check=True).stdout.strip()
         vm.root, vm.drives = f"UUID={uuid.upper()}", [second]

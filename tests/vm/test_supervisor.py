@@ -57,13 +57,13 @@ def a_service_that_dies_while_the_supervisor_is_dead_is_restarted():
 
 
 def pid_one_reaps_ten_thousand_zombies_and_goes_on():
-    with VM(services={"a": SLEEP}, memory=1024, deadline=300) as vm:
+    with VM(services={"a": SLEEP}, memory=2048, deadline=300) as vm:
         vm.wait_state("a", "up")
-        before = int(vm.check("grep VmRSS /proc/1/status").split()[1])
+        before = int(vm.check("grep ^Private_Dirty /proc/1/smaps_rollup").split()[1])
         vm.check("ulimit -u unlimited; echo 65000 > /proc/sys/kernel/pid_max; echo 65000 > /proc/sys/kernel/threads-max; /usr/lib/rastos/tests/orphans 10000", timeout=200)
         vm.wait_until("! grep -q '^State:.Z' /proc/[0-9]*/status 2>/dev/null", timeout=60)
-        after = int(vm.check("grep VmRSS /proc/1/status").split()[1])
-        assert after <= before + 256, (before, after)
+        after = int(vm.check("grep ^Private_Dirty /proc/1/smaps_rollup").split()[1])
+        assert after <= before + 32, (before, after)
         pid = vm.services()["a"]["pid"]
         vm.check(f"kill -9 {pid}")
         vm.wait_until(f"! test -d /proc/{pid}", timeout=10)
