@@ -38,7 +38,7 @@ def accelerator(kind="tcg"):
 
 
 def build_dir():
-    return pathlib.Path(os.environ.get("RASTOS_BUILD") or cache.root() / "build")
+    return pathlib.Path(os.environ.get("RASTOS_BUILD") or cache.TOP / "build-tests/release")
 
 
 class Exit:
