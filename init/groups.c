@@ -1,5 +1,5 @@
-/* groups.c: the cgroups that PID 1 makes: its own, rastd's, a shell's, and the two trees that rastd fills. Controllers are switched on one by one, so
- * that one that is missing or in use elsewhere does not take the others with it. */
+/* groups.c: the cgroups that PID 1 makes: its own, rastd's, a shell's, and the two trees that rastd fills. A controller that is missing or in
+ * use elsewhere does not take the others with it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -36,17 +36,23 @@ static void make(const char *group)
 		log_err("make cgroup %s: %s", path, strerror(errno));
 }
 
+/* All at once, since each write has the kernel walk the tree; when one of them can't be had none is, and they are tried alone. */
 static void delegate(const char *group, const char *controllers)
 {
-	char list[256], on[64];
+	char list[256], on[64], all[512] = "";
 	char *rest = NULL;
+	size_t n = 0;
 
 	snprintf(list, sizeof(list), "%s", controllers);
-	for (char *c = strtok_r(list, " \n", &rest); c; c = strtok_r(NULL, " \n", &rest)) {
-		snprintf(on, sizeof(on), "+%.60s", c);
+	for (char *c = strtok_r(list, " \n", &rest); c; c = strtok_r(NULL, " \n", &rest))
+		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s+%s", n ? " " : "", c);
+	if (!n || write_file(group, "cgroup.subtree_control", all) >= 0)
+		return;
+	for (char *c = strtok_r(all, " ", &rest); c; c = strtok_r(NULL, " ", &rest)) {
+		snprintf(on, sizeof(on), "%.60s", c);
 		int r = write_file(group, "cgroup.subtree_control", on);
 		if (r < 0)
-			log_debug("cgroup /%s: controller %s can't be used below it: %s", group, c, strerror(-r));
+			log_debug("cgroup /%s: controller %s can't be used below it: %s", group, c + 1, strerror(-r));
 	}
 }
 
@@ -63,15 +69,25 @@ void groups_make(void)
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(groups); i++)
 		make(groups[i]);
-	groups_enter(GROUP_OWN); /* before the controllers: below the real root a cgroup with processes can't have any (cgroup-v2.rst, "No Internal Process") */
+	/* Below the real root a cgroup with processes can't have controllers (cgroup-v2.rst, "No Internal Process"). The real root, which alone has no
+	 * cgroup.type, can: there we stay, since a move waits for a grace period of the kernel, milliseconds of each boot. */
+	if (access(GROUP_ROOT "/cgroup.type", F_OK) == 0)
+		groups_enter(GROUP_OWN);
 	_cleanup_close_ int fd = sys_openat(AT_FDCWD, GROUP_ROOT "/cgroup.controllers", O_RDONLY, 0);
 	n = fd < 0 ? fd : sys_read(fd, controllers, sizeof(controllers) - 1);
 	if (n <= 0)
 		return;
 	controllers[n] = '\0';
 	delegate("", controllers);
-	delegate(GROUP_SERVICES, controllers);
-	delegate(GROUP_CONTAINERS, controllers);
+	delegate(GROUP_CONTAINERS, controllers); /* of those for GROUP_SERVICES rastd takes what its services use */
+}
+
+int groups_open(const char *group)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), GROUP_ROOT "/%s", group);
+	return sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
 }
 
 void groups_enter(const char *group)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -68,10 +69,24 @@ void pid1_reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-pid_t pid1_fork(struct pid1 *p, enum role role)
+/* Born there, not moved: a move waits for a grace period of the kernel. */
+static pid_t fork_into(const char *group)
 {
-	pid_t pid = fork();
+	_cleanup_close_ int fd = groups_open(group);
+	struct clone_args a = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)fd};
 
+	return fd < 0 ? fd : sys_clone3(&a, sizeof(a));
+}
+
+pid_t pid1_fork(struct pid1 *p, enum role role, const char *group)
+{
+	pid_t pid = group ? fork_into(group) : -1;
+
+	if (pid < 0) {
+		pid = fork();
+		if (pid == 0 && group)
+			groups_enter(group);
+	}
 	if (pid < 0)
 		return -errno;
 	if (pid > 0) {
@@ -87,7 +102,7 @@ static void start_setup(struct pid1 *p)
 	pid_t pid;
 
 	p->phase = PHASE_SETUP;
-	pid = pid1_fork(p, ROLE_SETUP);
+	pid = pid1_fork(p, ROLE_SETUP, NULL);
 	if (pid == 0) {
 		setsid();
 		_exit(setup_run(p));

@@ -97,7 +97,8 @@ void pid1_disarm(struct pid1 *p, enum deadline d);
 void pid1_child_add(struct pid1 *p, pid_t pid, enum role role);
 pid_t pid1_child(const struct pid1 *p, enum role role); /* 0: none */
 void pid1_reap(struct pid1 *p);
-pid_t pid1_fork(struct pid1 *p, enum role role);        /* like fork(); the child has default signals */
+/* Like fork(); the child has default signals and is born in the cgroup of that name, or in ours (NULL, or when it can't be: then it is to join by itself). */
+pid_t pid1_fork(struct pid1 *p, enum role role, const char *group);
 void pid1_reset_signals(void);
 
 /* apifs.c, groups.c */
@@ -111,6 +112,7 @@ void apifs_mount(const struct pid1 *p);
 #define GROUP_CONTAINERS "rastos.container"
 void groups_make(void);
 void groups_enter(const char *group);                   /* for a forked child: itself */
+int  groups_open(const char *group);                    /* a descriptor of its folder, for CLONE_INTO_CGROUP */
 void groups_kill(const char *group);
 
 /* setup.c: runs in a child; returns its exit status */

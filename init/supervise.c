@@ -46,7 +46,6 @@ static void exec_rastd(const struct pid1 *p)
 
 	for (unsigned i = 0; i < p->n_args; i++, arg += strlen(arg) + 1)
 		argv[i + 1] = (char *)arg;
-	groups_enter(GROUP_RASTD);
 	setsid();
 	(void)setrlimit(RLIMIT_NOFILE, &nofile); /* rastd raises its own; services get what programs expect, and may raise it */
 	if (p->theirs == RINIT_FD)
@@ -68,7 +67,7 @@ void supervise_start(struct pid1 *p)
 		p->phase = PHASE_RUN;
 	pid1_disarm(p, DUE_RASTD_START);
 	p->hello = false;
-	pid = pid1_fork(p, ROLE_RASTD);
+	pid = pid1_fork(p, ROLE_RASTD, GROUP_RASTD);
 	if (pid == 0)
 		exec_rastd(p);
 	if (pid < 0) {

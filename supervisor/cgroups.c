@@ -11,22 +11,26 @@
 
 #define SUBTREE "rastos.service"
 
-static const char *const controllers = "+cpu +memory +io +pids +cpuset +hugetlb";
+static unsigned controllers_on; /* by us, a bit each; after a re-exec they are switched on anew, which changes nothing */
+static const char *const controllers[] = {"cpu", "memory", "io", "pids", "cpuset", "hugetlb", "rdma", "misc", "dmem"};
 
-/* Controllers have to be switched on from the root down before a service can have limits. Each alone: one that is missing must not hinder
- * the others. */
-static void enable_controllers(int fd, const char *where)
+/* A controller is switched on, from the root down, when a service first has a key of it: each one that is on makes starting any service dearer (with
+ * all of them the kernel makes some seventy files per cgroup). */
+static void need_controller(struct manager *m, const char *key)
 {
-	_cleanup_free_ char *have = NULL;
-	_cleanup_strv_ char **want = NULL;
-	if (file_read(fd, "cgroup.controllers", 4096, &have, NULL) < 0 || str_split_words(controllers, &want) < 0)
-		return;
-	for (char **w = want; *w; w++) {
-		if (!strstr(have, *w + 1))
+	char on[32];
+	for (unsigned c = 0; c < ARRAY_SIZE(controllers); c++) {
+		size_t n = strlen(controllers[c]);
+		if (strncmp(key, controllers[c], n) || key[n] != '.' || (controllers_on & 1u << c))
 			continue;
-		int r = file_write_str(fd, "cgroup.subtree_control", *w);
+		controllers_on |= 1u << c;
+		_cleanup_close_ int root = open(m->opt.cgroup_root, O_DIRECTORY | O_CLOEXEC);
+		snprintf(on, sizeof(on), "+%s", controllers[c]);
+		if (root >= 0) /* most often on already, and below a container's root perhaps not ours to switch: what counts is the next */
+			(void)file_write_str(root, "cgroup.subtree_control", on);
+		int r = file_write_str(m->cg_fd, "cgroup.subtree_control", on);
 		if (r < 0)
-			log_debug("cgroup controller %s can't be enabled in %s: %s", *w + 1, where, strerror(-r));
+			log_warning("cgroup controller %s can't be enabled in %s: %s", controllers[c], m->cg_path, strerror(-r));
 	}
 }
 
@@ -41,7 +45,6 @@ int cgroups_init(struct manager *m)
 		log_notice("no cgroup v2 at %s: services are held together by process groups only", m->opt.cgroup_root);
 		return 0;
 	}
-	enable_controllers(root, m->opt.cgroup_root);
 	int r = sys_mkdirat(root, SUBTREE, 0755);
 	m->cg_fd = sys_openat(root, SUBTREE, O_DIRECTORY | O_RDONLY, 0);
 	if (m->cg_fd < 0 || asprintf(&m->cg_path, "%s/" SUBTREE, m->opt.cgroup_root) < 0) {
@@ -51,7 +54,6 @@ int cgroups_init(struct manager *m)
 		m->cg_fd = -1;
 		return 0;
 	}
-	enable_controllers(m->cg_fd, m->cg_path);
 	m->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (m->inotify_fd < 0)
 		return -errno;
@@ -74,6 +76,7 @@ void cgroups_apply_keys(struct manager *m, struct svc *s)
 {
 	const struct gkv *kv = graph_at(m->g, cfg(&m->e, s)->cgroup);
 	for (uint32_t k = 0; m->cg_fd >= 0 && k < cfg(&m->e, s)->n_cgroup; k++) {
+		need_controller(m, graph_str(m->g, kv[k].key));
 		int r = cgroup_set(m->cg_fd, nm(m, s), graph_str(m->g, kv[k].key), graph_str(m->g, kv[k].value));
 		if (r < 0)
 			log_warning("service '%s': cgroup key %s = %s: %s", nm(m, s), graph_str(m->g, kv[k].key),
