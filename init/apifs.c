@@ -25,6 +25,7 @@ static const struct api {
 	unsigned long flags;
 	long magic; /* of statfs(2), when it is mounted; -1: unlike its parent folder's device */
 	bool optional; /* only where the kernel has made the folder */
+	bool late;     /* costs time that the services would wait for: after the boot target */
 } apis[] = {
 	{"proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, PROC_SUPER_MAGIC},
 	{"sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, SYSFS_MAGIC},
@@ -35,7 +36,8 @@ static const struct api {
 	{"tmpfs", "/run", "mode=0755", MS_NOSUID | MS_NODEV, TMPFS_MAGIC},
 	{"cgroup2", "/sys/fs/cgroup", "nsdelegate,memory_recursiveprot", MS_NOSUID | MS_NODEV | MS_NOEXEC, CGROUP2_SUPER_MAGIC},
 	{"securityfs", "/sys/kernel/security", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, SECURITYFS_MAGIC, true},
-	{"bpf", "/sys/fs/bpf", "mode=0700", MS_NOSUID | MS_NODEV | MS_NOEXEC, BPF_FS_MAGIC, true},
+	/* its first mount has the kernel run modprobe for bpf_preload and wait for it (kernel/bpf/inode.c) */
+	{"bpf", "/sys/fs/bpf", "mode=0700", MS_NOSUID | MS_NODEV | MS_NOEXEC, BPF_FS_MAGIC, true, true},
 	{"pstore", "/sys/fs/pstore", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, PSTOREFS_MAGIC, true},
 	{"configfs", "/sys/kernel/config", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, 0x62656570 /* fs/configfs/mount.c */, true},
 	{"debugfs", "/sys/kernel/debug", "mode=0700", MS_NOSUID | MS_NODEV | MS_NOEXEC, DEBUGFS_MAGIC, true},
@@ -94,21 +96,34 @@ static void make_links(void)
 		(void)!symlink(links[i][0], links[i][1]); /* there already, or /dev is read-only */
 }
 
-void apifs_mount(const struct pid1 *p)
+static void mount_all(const struct pid1 *p, bool late)
 {
 	int r;
 
-	if (!p->machine && !p->container)
-		return; /* whose mount namespace this is nobody said */
 	for (unsigned i = 0; i < ARRAY_SIZE(apis); i++) {
-		if (apis[i].optional && !p->machine)
+		if (apis[i].late != late || (apis[i].optional && !p->machine))
 			continue;
 		r = mount_one(&apis[i]);
 		if (r < 0 && !apis[i].optional)
 			log_msg(p->machine ? LOG_ERR : LOG_DEBUG, "mount %s on %s: %s", apis[i].type, apis[i].at, strerror(-r));
 	}
+}
+
+void apifs_mount(const struct pid1 *p)
+{
+	if (!p->machine && !p->container)
+		return; /* whose mount namespace this is nobody said */
+	mount_all(p, false);
 	make_links();
 	if (mkdir("/run/lock", 01777) == 0)
 		(void)chmod("/run/lock", 01777);
 	(void)mkdir("/run/rastos", 0755);
+}
+
+void apifs_mount_late(struct pid1 *p)
+{
+	if (p->machine && pid1_fork(p, ROLE_HELPER, NULL) == 0) {
+		mount_all(p, true);
+		_exit(0);
+	}
 }

@@ -241,6 +241,7 @@ static void on_booted(struct pid1 *p, struct received *r)
 {
 	log_notice(in.head.arg ? "the boot target is up" : "the boot target did not come up");
 	watchdog_open(p); /* its driver may have been loaded by a service */
+	apifs_mount_late(p);
 }
 
 static void on_alive(struct pid1 *p, struct received *r)
