@@ -336,7 +336,7 @@ static int wait_for(struct varlink_call *c, json_t *p, void *data)
 	} else if (json_is_array(names) || state) {
 		int st = svc_state_parse(state ? state : "up");
 		if (st < 0)
-			return bad_argument(c, "state", "is no state of a service");
+			return bad_argument(c, "state", "there is no such state; up, down, failed and settled are those most asked for");
 		spec.kind = JOB_STATE;
 		spec.state = (unsigned)st;
 	}

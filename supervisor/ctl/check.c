@@ -8,6 +8,7 @@
 struct report {
 	unsigned errors, warnings;
 	json_t *problems;
+	bool silent;
 	const char *only; /* NULL, or the file that was asked for: others' problems are not told */
 };
 
@@ -19,7 +20,9 @@ static void on_problem(int level, const char *file, int line, const char *text, 
 		return;
 	r->errors += error;
 	r->warnings += !error;
-	if (set.json)
+	if (r->silent)
+		return;
+	if (r->problems)
 		json_array_append_new(r->problems, json_pack("{s:s, s:s?, s:i, s:s}", "level", error ? "error" : "warning", "file", file, "line", line, "text", text));
 	else if (file)
 		fprintf(stderr, "%s:%d: %s%s\n", file, line, error ? "" : "warning: ", text);
@@ -47,6 +50,14 @@ static int check_machine(struct report *report, size_t *services)
 	snprintf(enabled, sizeof enabled, "%s/enabled", set.etc_dir);
 	const char *dirs[] = { etc, lib };
 	return compile(dirs, ARRAY_SIZE(dirs), access(enabled, F_OK) == 0 ? enabled : NULL, report, services);
+}
+
+unsigned check_machine_errors(bool tell)
+{
+	struct report report = { .silent = !tell };
+	size_t services = 0;
+	check_machine(&report, &services);
+	return report.errors;
 }
 
 /* A file alone makes no sense, since it speaks of others: its folder is compiled, before the machine's own, and its problems are told. */
@@ -82,13 +93,13 @@ static int check_one(const char *path, struct report *report, size_t *services)
 	return S_ISDIR(st.st_mode) ? compile(dirs, 1, NULL, report, services) : check_file(path, report, services);
 }
 
-static int finish(const struct report *report, size_t services)
+static int finish(const struct report *report, size_t services, bool unread)
 {
 	if (set.json) {
-		print_json(json_pack("{s:b, s:I, s:O}", "ok", report->errors == 0, "services", (json_int_t)services, "problems", report->problems));
+		print_json(json_pack("{s:b, s:I, s:O}", "ok", report->errors == 0 && !unread, "services", (json_int_t)services, "problems", report->problems));
 	} else if (report->errors) {
 		ctl_error(CTL_FAILED, "%u error%s, %u warning%s", report->errors, report->errors == 1 ? "" : "s", report->warnings, report->warnings == 1 ? "" : "s");
-	} else if (!set.quiet) {
+	} else if (!set.quiet && !unread) {
 		printf("%zu service%s, no error, %u warning%s\n", services, services == 1 ? "" : "s", report->warnings, report->warnings == 1 ? "" : "s");
 	}
 	return report->errors ? CTL_FAILED : CTL_OK;
@@ -96,7 +107,7 @@ static int finish(const struct report *report, size_t services)
 
 VERB(check)
 {
-	struct report report = { .problems = json_array() };
+	struct report report = { .problems = set.json ? json_array() : NULL };
 	size_t services = 0;
 	int status = CTL_OK, r = argc < 2 ? check_machine(&report, &services) : 0;
 	if (r < 0 && r != -EINVAL)
@@ -108,7 +119,7 @@ VERB(check)
 		if (r < 0 && r != -EINVAL)
 			status = ctl_error(CTL_FAILED, "check %s: %s", argv[i], strerror(-r));
 	}
-	int told = finish(&report, services);
+	int told = finish(&report, services, status != CTL_OK);
 	json_decref(report.problems);
 	return status ? status : told;
 }

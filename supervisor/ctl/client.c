@@ -204,6 +204,8 @@ static int say_error(const char *name, json_t *parameters)
 
 static int unreachable(int error, const char *text)
 {
+	if (set.json)
+		print_json(json_pack("{s:s, s:{s:s}}", "error", INTERFACE ".Unreachable", "parameters", "text", text));
 	if (error == -EACCES || error == -EPERM)
 		return ctl_error(CTL_DENIED, "%s; ask root for access, or try it with sudo", text);
 	return ctl_error(CTL_UNREACHABLE,

@@ -82,6 +82,8 @@ VERB(start); VERB(stop); VERB(restart); VERB(reload); VERB(signal); VERB(reset);
 VERB(list); VERB(status); VERB(tree); VERB(is_active); VERB(is_failed); VERB(is_enabled); VERB(cat); VERB(events); VERB(ping);
 VERB(logs); VERB(check); VERB(enable); VERB(disable); VERB(boot);
 VERB(poweroff); VERB(reboot); VERB(halt); VERB(kexec); VERB(rescue);
+/* Errors of the service files as rastd would read them, 0 if there are none or they can't be read; told on stderr if `tell`. */
+unsigned check_machine_errors(bool tell);
 int verb_apply_now(void); /* Apply, after links were changed; says nothing when rastd is not there */
 
 /* --- power.c: the classic names --- */

@@ -94,18 +94,74 @@ static int disable_one(int dirfd, const char *name)
 	return report(name, r, "disable");
 }
 
-static int change(int argc, char **argv, int (*one)(int, const char *), int (*now)(int, char **, void *))
+/* What a link was, so that it can be put back. */
+struct old_link {
+	bool was;
+	char target[4096];
+};
+
+static void note_link(int dirfd, const char *name, struct old_link *old)
+{
+	char other[NAME_LEN_MAX + 8];
+	snprintf(other, sizeof other, "%.63s.ini", name);
+	ssize_t n = readlinkat(dirfd, name, old->target, sizeof old->target - 1);
+	if (n < 0)
+		n = readlinkat(dirfd, other, old->target, sizeof old->target - 1);
+	old->was = n > 0;
+	old->target[MAX(n, 0)] = '\0';
+}
+
+static void put_back(int dirfd, int n, char **names, const struct old_link *old)
+{
+	for (int i = 0; i < n; i++) {
+		if (!name_valid(names[i])) /* was refused */
+			continue;
+		int r = old[i].was ? replace_link(dirfd, names[i], old[i].target) : sys_unlinkat(dirfd, names[i], 0);
+		if (r < 0 && r != -ENOENT)
+			ctl_error(CTL_FAILED, "'%s' can't be put back as it was: %s", names[i], strerror(-r));
+	}
+	sys_fsync(dirfd);
+}
+
+/* Links that make a good set of services a bad one would let the next boot end in the rescue shell. */
+static int enable_all(int dirfd, int n, char **names)
+{
+	_cleanup_free_ struct old_link *old = calloc((size_t)n, sizeof *old);
+	if (!old)
+		return ctl_error(CTL_FAILED, "enable: %s", strerror(ENOMEM));
+	bool good = check_machine_errors(false) == 0;
+	int status = CTL_OK;
+	for (int i = 0; i < n; i++)
+		note_link(dirfd, names[i], &old[i]);
+	for (int i = 0; i < n; i++) {
+		int r = enable_one(dirfd, names[i]);
+		status = r ? r : status;
+	}
+	if (set.dry_run || !good || check_machine_errors(false) == 0)
+		return status;
+	check_machine_errors(true);
+	put_back(dirfd, n, names, old);
+	return ctl_error(CTL_FAILED, "with that the service files have errors: nothing is enabled that was not before");
+}
+
+static int disable_all(int dirfd, int n, char **names)
+{
+	int status = CTL_OK;
+	for (int i = 0; i < n; i++) {
+		int r = disable_one(dirfd, names[i]);
+		status = r ? r : status;
+	}
+	return status;
+}
+
+static int change(int argc, char **argv, int (*all)(int, int, char **), int (*now)(int, char **, void *))
 {
 	if (argc < 2)
 		return ctl_error(CTL_USAGE, "%s: which service?", argv[0]);
 	_cleanup_close_ int dirfd = open_folder();
 	if (dirfd < 0)
 		return -dirfd;
-	int status = CTL_OK;
-	for (int i = 1; i < argc; i++) {
-		int r = one(dirfd, argv[i]);
-		status = r ? r : status;
-	}
+	int status = all(dirfd, argc - 1, argv + 1);
 	if (status || set.dry_run)
 		return status;
 	status = verb_apply_now();
@@ -114,12 +170,12 @@ static int change(int argc, char **argv, int (*one)(int, const char *), int (*no
 
 VERB(enable)
 {
-	return change(argc, argv, enable_one, verb_start);
+	return change(argc, argv, enable_all, verb_start);
 }
 
 VERB(disable)
 {
-	return change(argc, argv, disable_one, verb_stop);
+	return change(argc, argv, disable_all, verb_stop);
 }
 
 /* --- cat: the files that a service is made of --- */

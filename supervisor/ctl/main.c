@@ -144,6 +144,11 @@ int main(int argc, char **argv)
 	setlocale(LC_TIME, "C");
 	log_init("rastctl", LOG_TO_STDERR, -1);
 	force_count = count_force(argc, argv);
+	char help[] = "--help", *asked[] = { argv[0], argc > 2 ? argv[2] : help, argc > 2 ? help : NULL, NULL };
+	if (argc > 1 && argc < 4 && streq(argv[1], "help")) { /* `rastctl help list` is `rastctl list --help` */
+		argv = asked;
+		argc = argc > 2 ? 3 : 2;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (streq(name, names[i].name)) {
 			ctl_name = names[i].name;

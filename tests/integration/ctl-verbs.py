@@ -165,10 +165,12 @@ def without_rastd_it_says_so():
         for words in (["start", "a"], ["status"], ["list"], ["tree"], ["apply"], ["wait"], ["events"], ["version"], ["rescue"]):
             r = c.expect(EXIT_UNREACHABLE, *words)
             assert "rastd can't be reached" in r.err and "rastctl logs rastd" in r.err, r
+            assert json.loads(c.expect(EXIT_UNREACHABLE, "--json", *words).out)["error"].endswith("Unreachable")
 
 
 def wrong_usage_is_status_2():
     with Case(Ping=PING) as c:
+        assert c.expect(EXIT_DONE, "help", "start").out == c.expect(EXIT_DONE, "start", "--help").out
         assert "did you mean 'start'" in c.expect(EXIT_USAGE, "strat").err
         c.expect(EXIT_USAGE)
         c.expect(EXIT_USAGE, "start", "--no-such-option", "a")
@@ -265,8 +267,8 @@ def apply_says_what_changes():
 
 def enable_and_disable_edit_links_and_apply():
     with Case(Ping=PING, Apply={"generation": 2, "added": [], "removed": [], "changed": [], "restarted": [], "problems": []}, Start={"changed": []}, Stop={"changed": []}) as c:
-        c.put("etc/services/web.ini", "x")
-        c.put("lib/services/getty@.ini", "x")
+        c.put("etc/services/web.ini", "[service]\ntype = longrun\nexec = sleep 1\n")
+        c.put("lib/services/getty@.ini", "[service]\ntype = longrun\nexec = sleep 1\n")
         link = f"{c.dir}/etc/enabled/"
         assert c.expect(EXIT_DONE, "enable", "web", "getty@tty1").out == "enabled: web\nenabled: getty@tty1\n"
         assert os.readlink(link + "web") == f"{c.dir}/etc/services/web.ini" and os.readlink(link + "getty@tty1") == f"{c.dir}/lib/services/getty@.ini"
@@ -291,6 +293,25 @@ def enable_and_disable_edit_links_and_apply():
         assert os.path.islink(f"{c.dir}/etc/enabled/web")
 
 
+def enabling_what_makes_the_set_bad_is_taken_back():
+    sleep = "[service]\ntype = longrun\nexec = sleep 1\n"
+    with Case() as c:
+        c.put("etc/services/web.ini", sleep)
+        c.put("etc/services/rival.ini", sleep + "[dependencies]\nconflicts = web\n")
+        link = f"{c.dir}/etc/enabled"
+        c.expect(EXIT_DONE, "enable", "web")
+        r = c.expect(EXIT_FAILED, "enable", "rival")
+        assert "conflicts" in r.err and "nothing is enabled" in r.err, r
+        assert os.listdir(link) == ["web"], os.listdir(link)
+        c.expect(EXIT_DONE, "disable", "web")
+        c.expect(EXIT_DONE, "enable", "rival")
+        c.expect(EXIT_FAILED, "enable", "web")
+        assert os.readlink(link + "/web") == "/dev/null", "what was disabled stays so"
+        c.expect(EXIT_DONE, "check")
+        c.put("etc/services/bad.ini", "[service]\ntype = nonsense\n")
+        c.expect(EXIT_DONE, "enable", "web")  # it was bad before: apply and check tell, enabling is not to blame
+
+
 def check_compiles_without_rastd_and_tells_every_problem():
     with Case() as c:
         c.put("etc/services/good.ini", "[service]\ntype = longrun\nexec = sleep 1\n")
@@ -303,7 +324,7 @@ def check_compiles_without_rastd_and_tells_every_problem():
         c.expect(EXIT_DONE, "check", f"{c.dir}/etc/services/good.ini")
         c.expect(EXIT_FAILED, "check", f"{c.dir}/etc/services/bad.ini")
         c.expect(EXIT_FAILED, "check", f"{c.dir}/etc/services")
-        c.expect(EXIT_FAILED, "check", f"{c.dir}/none")
+        assert "no error" not in c.expect(EXIT_FAILED, "check", f"{c.dir}/none").out
 
 
 def cat_prints_the_file_and_its_drop_ins():
@@ -507,7 +528,7 @@ def completion_names_every_verb():
 
 TESTS = [start_stop_restart_and_reload_ask_for_what_was_typed, every_error_has_its_status_and_says_what_to_do, without_rastd_it_says_so, wrong_usage_is_status_2,
          list_filters_and_prints_tables_names_and_json, status_says_what_is_known_and_3_when_it_is_not_up, status_without_a_name_shows_the_machine,
-         tree_draws_each_service_once_and_marks_it_again, wait_signal_reset_and_reexec_ask_for_what_was_typed, apply_says_what_changes, enable_and_disable_edit_links_and_apply,
+         tree_draws_each_service_once_and_marks_it_again, wait_signal_reset_and_reexec_ask_for_what_was_typed, apply_says_what_changes, enable_and_disable_edit_links_and_apply, enabling_what_makes_the_set_bad_is_taken_back,
          check_compiles_without_rastd_and_tells_every_problem, cat_prints_the_file_and_its_drop_ins, logs_are_merged_by_time_and_filtered, logs_has_the_logger_write_first,
          logs_follows_through_rotations_and_new_services, events_are_printed_as_they_come, power_goes_through_rastd_and_never_to_a_foreign_pid_1,
          the_old_names_mean_what_they_always_meant, a_shutdown_for_later_can_be_shown_and_cancelled, colours_are_for_terminals_and_for_who_wants_them,
