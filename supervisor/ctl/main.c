@@ -144,10 +144,12 @@ int main(int argc, char **argv)
 	setlocale(LC_TIME, "C");
 	log_init("rastctl", LOG_TO_STDERR, -1);
 	force_count = count_force(argc, argv);
-	char help[] = "--help", *asked[] = { argv[0], argc > 2 ? argv[2] : help, argc > 2 ? help : NULL, NULL };
-	if (argc > 1 && argc < 4 && streq(argv[1], "help")) { /* `rastctl help list` is `rastctl list --help` */
-		argv = asked;
-		argc = argc > 2 ? 3 : 2;
+	char help[] = "--help";
+	if (argc > 1 && streq(argv[1], "help")) { /* `rastctl help list` is `rastctl list --help` */
+		bool about = argc > 2 && argv[2][0] != '-';
+		argv[1] = about ? argv[2] : help;
+		if (about)
+			argv[2] = help;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (streq(name, names[i].name)) {
