@@ -52,7 +52,7 @@ def reboot_resets_the_machine_and_the_next_boot_is_fine():
 def sigint_to_pid_one_as_ctrl_alt_del_sends_it_reboots():
     with VM() as vm:
         vm.check("rastctl wait --timeout 60", timeout=70)
-        vm.check("kill -INT 1")
+        vm.spawn("kill -INT 1")  # no answer is waited for: the machine may be down before it comes
         assert vm.wait_exit(60).reason == "guest-reset"
         assert vm.fsck() == ""
 
