@@ -18,7 +18,7 @@ struct apply {
 	json_t *problems;
 	const struct graph *g;                       /* the new one */
 	uint32_t *map;                               /* old index -> new index, NONE: removed */
-	uint32_t *removed, *added, *changed, *stale; /* old, new, new, new indexes; stale: changed, and runs as it was */
+	uint32_t *removed, *added, *changed, *stale; /* old, new, new, new indexes; stale: runs with a former definition */
 	uint32_t n_removed, n_added, n_changed;
 };
 
@@ -122,15 +122,15 @@ static void reply(struct apply *a, const struct graph *old, const struct graph *
 	}
 }
 
-/* Those of the changed ones that run. They are told apart before the switch is seen, by the hash that they were started with. */
-static uint32_t running_changed(struct apply *a)
+/* What runs with another definition than it has now, be it since this change or since one before it: by the hash that it was started with. */
+static uint32_t running_stale(struct apply *a)
 {
 	struct manager *m = a->m;
 	uint32_t n = 0;
-	for (uint32_t k = 0; k < a->n_changed; k++) {
-		const struct svc *s = &m->e.s[a->changed[k]];
+	for (uint32_t i = 0; i < m->e.n; i++) {
+		const struct svc *s = &m->e.s[i];
 		if (svc_active(s) && !svc_is_group(s) && s->r.def_hash != (uint32_t)s->def->hash)
-			a->stale[n++] = a->changed[k];
+			a->stale[n++] = i;
 	}
 	return n;
 }
@@ -272,13 +272,13 @@ static void switch_over(struct apply *a)
 	compile_point_to(m, a->g->generation);
 	start_new_dependencies(m);
 	struct mark mk = {0};
-	uint32_t n = running_changed(a);
-	if (a->restart && n)
+	uint32_t n = a->restart ? running_stale(a) : 0;
+	if (n)
 		mark_restart(&m->e, a->stale, n, 0, &mk);
 	mark_clear(&mk);
 	log_notice("generation %" PRIu64 ": %u services added, %u removed, %u changed", a->g->generation, a->n_added, a->n_removed,
 		a->n_changed);
-	reply(a, old, a->g, removed, names(a->g, a->stale, a->restart ? n : 0));
+	reply(a, old, a->g, removed, names(a->g, a->stale, n));
 	graph_unmap(old);
 	compile_remove(m, old_generation);
 	events_generation(m);

@@ -118,8 +118,7 @@ static void print_problems(const json_t *problems)
 	size_t i;
 	json_t *q;
 	json_array_foreach(problems, i, q) {
-		if (*js(q, "file"))
-			fprintf(stderr, "%s:%lld: ", js(q, "file"), (long long)ji(q, "line"));
+		print_place(js(q, "file"), ji(q, "line"));
 		fprintf(stderr, "%s: %s\n", js(q, "level"), js(q, "text"));
 	}
 }

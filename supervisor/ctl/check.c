@@ -24,10 +24,10 @@ static void on_problem(int level, const char *file, int line, const char *text, 
 		return;
 	if (r->problems)
 		json_array_append_new(r->problems, json_pack("{s:s, s:s?, s:i, s:s}", "level", error ? "error" : "warning", "file", file, "line", line, "text", text));
-	else if (file)
-		fprintf(stderr, "%s:%d: %s%s\n", file, line, error ? "" : "warning: ", text);
-	else
+	else {
+		print_place(file, line);
 		fprintf(stderr, "%s%s\n", error ? "" : "warning: ", text);
+	}
 }
 
 static int compile(const char *const *dirs, unsigned n, const char *enabled, struct report *report, size_t *services)

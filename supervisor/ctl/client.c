@@ -115,13 +115,20 @@ static int timed_out(const json_t *p)
 	return ctl_error(CTL_FAILED, "time is over");
 }
 
+void print_place(const char *file, int64_t line)
+{
+	if (file && *file && line > 0)
+		fprintf(stderr, "%s:%lld: ", file, (long long)line);
+	else if (file && *file) /* the file as a whole, a folder or a link */
+		fprintf(stderr, "%s: ", file);
+}
+
 static int invalid(const json_t *p)
 {
 	size_t i;
 	json_t *q;
 	json_array_foreach(json_object_get(p, "problems"), i, q) {
-		if (*js(q, "file"))
-			fprintf(stderr, "%s:%lld: ", js(q, "file"), (long long)ji(q, "line"));
+		print_place(js(q, "file"), ji(q, "line"));
 		fprintf(stderr, "%s%s\n", streq(js(q, "level"), "warning") ? "warning: " : "", js(q, "text"));
 	}
 	return ctl_error(CTL_FAILED, "the service files have errors; what runs goes on unchanged");

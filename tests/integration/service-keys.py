@@ -114,5 +114,20 @@ def stopping_follows_signal_timeout_and_kill_mode():
         assert m.service("deaf")["exit"]["signal"].endswith("KILL"), m.service("deaf")
 
 
+def apply_restart_includes_what_an_earlier_apply_left_running():
+    with Machine({"a.ini": sleeper(), "b.ini": sleeper(dependencies="depends = a"), "c.ini": sleeper()}) as m:
+        m.booted()
+        pids = {n: s.get("pid") for n, s in m.services().items()}
+        m.write("/etc/rastos/services/a.d/more.ini", "[service]\nenvironment = MORE=1\n")
+        m.write("/etc/rastos/services/c.d/later.ini", "[stop]\ntimeout = 1s\n")
+        m.ctl("apply")
+        assert m.service("a")["pid"] == pids["a"] and m.service("a")["needs_restart"] and not m.service("c")["needs_restart"]
+        assert "restarted: a" in m.ctl("apply", "--restart").out
+        m.until(lambda: m.state("b") == "up" and not m.service("a")["needs_restart"], 10)
+        now = {n: s.get("pid") for n, s in m.services().items()}
+        assert now["a"] != pids["a"] and now["b"] != pids["b"] and now["c"] == pids["c"], (pids, now)
+        assert "MORE=1" in m.sh(f"tr '\\0' '\\n' < /proc/{now['a']}/environ").out
+
+
 if __name__ == "__main__":
     run([f for name, f in list(globals().items()) if callable(f) and getattr(f, "__module__", "") == "__main__" and "_" in name])
