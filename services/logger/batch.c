@@ -227,22 +227,55 @@ static ssize_t round_of(struct logd *d, struct service *s, enum format_tail tail
 	return write_lines(d, s, &b, (size_t)n, stuck ? TAIL_SPLIT : TAIL_KEEP);
 }
 
+/* Why an edge is not enough, fs/pipe.c (Linux 5.14 to 6.18 at least): a writer wakes epoll when it found the pipe empty, and when its write(2) has come to its end. One that
+ * found something in it and falls asleep in the middle, because the pipe got full, wakes nobody. So: an edge may only be waited for when the pipe was seen empty. While an unfinished
+ * line stays in it, SIGIO is asked for: that is sent before a writer falls asleep, too. It does not say which pipe; main.c then looks at all that have it on. */
+static void set_async(struct service *s, bool on)
+{
+	if (s->async == on)
+		return;
+	int flags = fcntl(s->pipe, F_GETFL);
+	if (on && fcntl(s->pipe, F_SETOWN, getpid()) < 0)
+		log_warning("service '%s': F_SETOWN: %s", s->name, strerror(errno));
+	if (flags < 0 || fcntl(s->pipe, F_SETFL, on ? flags | O_ASYNC : flags & ~O_ASYNC) < 0)
+		log_warning("service '%s': O_ASYNC: %s", s->name, strerror(errno));
+	s->async = on;
+}
+
+/* It writes faster than we read: others have their turn, then its. Modifying makes an edge if there is something to read. */
+static void look_again_later(struct logd *d, struct service *s)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = s };
+	epoll_ctl(d->epoll, EPOLL_CTL_MOD, s->pipe, &ev);
+}
+
+/* Until the pipe is empty, or has only an unfinished line, or `enough` bytes have been taken. */
+static ssize_t drain_lines(struct logd *d, struct service *s, ssize_t enough)
+{
+	for (ssize_t done = 0;;) {
+		ssize_t r = round_of(d, s, TAIL_KEEP);
+		if (r == -EAGAIN)
+			set_async(s, false);
+		if (r < 0 || (r == 0 && s->async))
+			return r;
+		if (r == 0)
+			set_async(s, true); /* and look once more: somebody may have written before that */
+		done += r;
+		if (done >= enough) {
+			look_again_later(d, s);
+			return 0;
+		}
+	}
+}
+
 int service_drain(struct logd *d, struct service *s, enum format_tail tail)
 {
-	if (s->spare && now_us() >= d->retry_at)
+	if ((s->spare || s->lost) && now_us() >= d->retry_at)
 		spare_move_back(d, s->name);
-	/* What comes while we are at it makes a new edge: no need to look until the pipe is empty, unless it holds more than one look shows. */
-	ssize_t there = s->big || tail != TAIL_KEEP ? bytes_in(s->pipe) : 0, done = 0, r;
-	do {
-		r = round_of(d, s, TAIL_KEEP);
-		done += r > 0 ? r : 0;
-	} while (r > 0 && done < there);
-	if (tail != TAIL_KEEP && (r >= 0 || r == -EAGAIN))
+	ssize_t enough = tail == TAIL_KEEP ? (ssize_t)LOGD_IN_MAX * 16 : MAX(bytes_in(s->pipe), 1);
+	ssize_t r = drain_lines(d, s, enough);
+	if (tail != TAIL_KEEP && r >= 0)
 		r = round_of(d, s, tail);
-	if (s->big) {
-		struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = s };
-		epoll_ctl(d->epoll, EPOLL_CTL_MOD, s->pipe, &ev); /* an edge again, if there is something */
-	}
 	if (r == -EPIPE)
 		return 1;
 	if (r >= 0 || r == -EAGAIN)

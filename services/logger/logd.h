@@ -4,7 +4,7 @@
  * without taking it (tee(2) into a scratch pipe), format whole lines into one shared buffer, and send them to the file as one batch (batch.c),
  * journalled (journal.h) so that SIGKILL at any instruction neither loses nor doubles a line. Files are opened when there is something to write, and at
  * most STORE_OPEN_MAX of them stay open (store.c). What a disk refuses goes to /run, bounded, and is moved back later (spare.c).
- * main.c waits (edge-triggered epoll, no timer unless something is to be moved back), control.c speaks with rastd. */
+ * main.c waits (edge-triggered epoll, SIGIO for unfinished lines, no timer unless something is to be moved back), control.c speaks with rastd. */
 #ifndef RAST_LOGGER_LOGD_H
 #define RAST_LOGGER_LOGD_H
 
@@ -29,7 +29,7 @@ struct service {
 	int16_t slot;          /* in logd.open, -1: its file is not open */
 	uint8_t max_files;     /* rotated files kept */
 	bool spare : 1;        /* in trouble: its lines go to the spare folder, or are lost, until move_back succeeds */
-	bool big : 1;          /* its pipe holds more than the scratch pipe: look again after a round */
+	bool async : 1;        /* an unfinished line is in its pipe: SIGIO tells of what comes, batch.c */
 	uint32_t max_size;     /* bytes of NAME.log */
 	uint32_t lost;         /* lines that could be kept nowhere, not yet told */
 	char name[];

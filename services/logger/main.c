@@ -77,6 +77,7 @@ static int watch_signals(struct logd *d, int *signals)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGIO);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	*signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -105,17 +106,6 @@ static int set_up(struct logd *d, int *signals, const char *state, struct err *e
 	return batch_recover(d, e);
 }
 
-static void on_signal(struct logd *d, int signals)
-{
-	struct signalfd_siginfo si;
-	while (read(signals, &si, sizeof si) == (ssize_t)sizeof si) {
-		if (si.ssi_signo == SIGHUP)
-			store_close_all(d);
-		else
-			d->quit = true;
-	}
-}
-
 static void on_pipe(struct logd *d, struct service *s, uint32_t events)
 {
 	int r = service_drain(d, s, TAIL_KEEP);
@@ -125,6 +115,27 @@ static void on_pipe(struct logd *d, struct service *s, uint32_t events)
 		r = service_drain(d, s, TAIL_END);
 	if (r == 1) /* never under rastd: PID 1 holds both ends */
 		service_remove(d, s);
+}
+
+/* Somebody has written behind an unfinished line. */
+static void look_at_unfinished(struct logd *d)
+{
+	for (size_t i = 0; i < d->n_services && !d->fatal; i++)
+		if (d->services[i]->async)
+			service_drain(d, d->services[i], TAIL_KEEP);
+}
+
+static void on_signal(struct logd *d, int signals)
+{
+	struct signalfd_siginfo si;
+	while (read(signals, &si, sizeof si) == (ssize_t)sizeof si) {
+		if (si.ssi_signo == SIGIO)
+			look_at_unfinished(d);
+		else if (si.ssi_signo == SIGHUP)
+			store_close_all(d);
+		else
+			d->quit = true;
+	}
 }
 
 /* Idle: give the buffers' pages back, and sleep for ever unless something waits to be moved back. */

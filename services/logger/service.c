@@ -73,13 +73,11 @@ static int insert(struct logd *d, struct service *s)
 	return 0;
 }
 
-/* EPOLLET: an unfinished line that stays in its pipe must not keep us awake. The kernel queues an edge for every write,
- * not only for the first into an empty pipe (poll_usage in fs/pipe.c, Linux 5.14). */
+/* EPOLLET: an unfinished line that stays in its pipe must not keep us awake; see set_async() of batch.c. */
 static int watch(struct logd *d, struct service *s)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = s };
-	int size = fcntl(s->pipe, F_GETPIPE_SZ);
-	s->big = size > 0 && (unsigned)size > d->scratch_size;
+	s->async = false;
 	return epoll_ctl(d->epoll, EPOLL_CTL_ADD, s->pipe, &ev) < 0 ? -errno : 0;
 }
 

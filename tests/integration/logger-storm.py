@@ -177,6 +177,25 @@ def long_lines(program):
         rig.clean()
 
 
+def large_writes_behind_an_unfinished_line(program):
+    """A writer that falls asleep in the middle of its write, behind something that stays in the pipe, wakes nobody by itself: the logger has to see to it."""
+    rig = Rig(program, ["w"], size=1 << 30)
+    try:
+        rig.start()
+        rig.add_all()
+        text = b"".join(b"%d %s\n" % (i, b"z" * (i % 90)) for i in range(60000))
+        writer = subprocess.Popen([sys.executable, "-c", "import os, sys, time\nd = sys.stdin.buffer.read()\nk = 1000\n"
+                                   "while d:\n n = os.write(1, d[:k])\n d = d[n:]\n k = [100001, 7, 1000003][len(d) % 3]\n time.sleep(0.002)"],
+                                  stdin=subprocess.PIPE, stdout=rig.pipes["w"][1])
+        writer.communicate(text, timeout=20)
+        rig.sync()
+        check_numbers("w", rig.lines("w"), 60000, "large writes")
+        rig.stop()
+        return "a large write behind an unfinished line is read to its end"
+    finally:
+        rig.clean()
+
+
 def exchanged_pipe(program):
     """ADD with another pipe empties the old one first; ADD with the same one changes nothing."""
     rig = Rig(program, ["x"])
@@ -206,7 +225,7 @@ def main():
     ap.add_argument("--seed", type=int, default=1)
     a = ap.parse_args()
     program = os.path.abspath(a.program)
-    tests = [partial_lines, long_lines, exchanged_pipe, crash_points, lambda p: storm(p, a.seconds, a.kills, a.seed)]
+    tests = [partial_lines, long_lines, large_writes_behind_an_unfinished_line, exchanged_pipe, crash_points, lambda p: storm(p, a.seconds, a.kills, a.seed)]
     print(f"1..{len(tests)}", flush=True)
     for i, test in enumerate(tests, 1):
         print(f"ok {i} {test(program)}", flush=True)
