@@ -1,6 +1,6 @@
 /* compile.h: compile service files in a child process, so that bad input, a slow disk or a crash there is nothing to the supervisor. */
-#ifndef RAST_SUPERVISOR_COMPILE_H
-#define RAST_SUPERVISOR_COMPILE_H
+#ifndef RAST_SUPERVISOR_COMPILE_CHILD_H
+#define RAST_SUPERVISOR_COMPILE_CHILD_H
 
 #include <jansson.h>
 #include "supervisor/manager.h"

@@ -20,6 +20,7 @@ enum order { ORDER_GO, ORDER_WAIT, ORDER_FAIL /* a hard dependency has failed or
 enum order order_start(struct engine *e, struct svc *s, uint32_t *who); /* may it start? who: what failed, or is waited for */
 enum order order_stop(struct engine *e, struct svc *s);                 /* may it stop? */
 enum order order_one_of(struct engine *e, struct svc *s, struct gids list, uint32_t *who); /* one of the list has to be up */
+bool order_has_one(const struct engine *e, struct gids l);                 /* is one of them up? */
 void order_withdraw(struct engine *e, struct svc *s);                   /* s is no longer up: those that need it go down and come back */
 
 /* group.c */

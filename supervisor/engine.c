@@ -46,7 +46,8 @@ bool svc_settled(const struct svc *s)
 }
 bool svc_stopping(const struct svc *s)
 {
-	return svc_active(s) && (!svc_has(s, F_WANT) || svc_has(s, F_RESTART));
+	bool on_its_way = s->r.state == ST_STOPPING || s->r.state == ST_KILLING || s->r.state == ST_POST_STOP; /* wanted again or not */
+	return on_its_way || (svc_active(s) && (!svc_has(s, F_WANT) || svc_has(s, F_RESTART)));
 }
 
 int engine_init(struct engine *e, const struct graph *g, const struct engine_ops *ops, void *data)
@@ -242,13 +243,23 @@ static bool wakes(const struct svc *o, uint32_t me, enum wake how)
 	       (o->r.state == ST_FAILED || o->def->type == SVC_VIRTUAL || (o->r.state == ST_WAITING && o->def->requires_one.n));
 }
 
+/* A group remembers the loss: it stays up while other members come and go for other reasons. */
+static void lost_by(struct engine *e, struct svc *o)
+{
+	o->scan = 0;
+	if (!svc_is_group(o) || o->r.state != ST_UP || o->r.lost)
+		return;
+	o->r.lost = 1;
+	e->ops->commit(e, o);
+}
+
 static void wake(struct engine *e, struct gids l, uint32_t me, enum wake how)
 {
 	const uint32_t *ids = graph_ids(e->g, l);
 	for (uint32_t k = 0; k < l.n; k++) {
 		struct svc *o = &e->s[ids[k]];
 		if (how == WAKE_LOST)
-			o->scan = 0;
+			lost_by(e, o);
 		if (wakes(o, me, how))
 			engine_queue(e, ids[k]);
 	}

@@ -67,7 +67,7 @@ struct svc_rec {
 	uint32_t def_hash;           /* of the definition that the running process was started from */
 	uint8_t exit_code, exit_status, backoff, why_kind /* enum proc_kind that why_step is about */; /* exit_code: CLD_*, 0: none yet */
 	uint32_t provider;           /* virtual: the one in use; NONE */
-	uint8_t why_last, pad[3];    /* WHY_LIMIT: why the last run ended */
+	uint8_t why_last, lost, pad[2]; /* why_last: with WHY_LIMIT, why the last run ended; lost: a group has lost a member since it came up */
 	uint64_t wanted, started, ready, since, deadline /* 0: none */, window; /* window: first start that counts */
 };
 
@@ -155,7 +155,7 @@ static inline bool svc_is_group(const struct svc *s) { return s->def->type == SV
 static inline bool svc_has(const struct svc *s, unsigned f) { return s->r.flags & f; }
 bool svc_active(const struct svc *s);       /* something of it is there: a process, or it is up */
 bool svc_settled(const struct svc *s);      /* not on its way anywhere by itself */
-bool svc_stopping(const struct svc *s);     /* active and to go down */
+bool svc_stopping(const struct svc *s);     /* going down, or about to */
 const char *svc_state_name(unsigned state);
 int svc_state_parse(const char *name);      /* -EINVAL */
 const char *svc_type_name(unsigned type);

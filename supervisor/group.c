@@ -64,6 +64,12 @@ static enum order depends_look(struct engine *e, struct svc *s, uint32_t *who)
 			return ORDER_FAIL;
 		worst = ORDER_WAIT;
 	}
+	ids = graph_ids(e->g, s->def->conflicts);
+	for (uint32_t k = 0; worst == ORDER_GO && k < s->def->conflicts.n; k++)
+		if (svc_active(&e->s[ids[k]])) {
+			*who = ids[k];
+			worst = ORDER_WAIT;
+		}
 	return worst;
 }
 
@@ -81,16 +87,41 @@ static void group_up(struct engine *e, struct svc *s, uint32_t provider)
 	svc_enter(e, s, ST_UP);
 }
 
+/* Up, and nothing it stands on has gone. */
+static bool stays_up(struct engine *e, const struct svc *s)
+{
+	if (s->r.state != ST_UP)
+		return false;
+	if (s->def->type == SVC_VIRTUAL &&
+		(s->r.provider >= e->n || e->s[s->r.provider].r.state != ST_UP || svc_stopping(&e->s[s->r.provider])))
+		return false;
+	return !s->r.lost;
+}
+
+/* Until what it failed for is up, and all else is well, or somebody asks: to stop or to forget the culprit doesn't make it good. */
+static bool stays_failed(const struct engine *e, const struct svc *s)
+{
+	return s->r.state == ST_FAILED && s->r.why != WHY_NO_PROVIDER && s->r.why_arg < e->n && e->s[s->r.why_arg].r.state != ST_UP;
+}
+
 static void group_wanted(struct engine *e, struct svc *s)
 {
 	uint32_t who = NONE;
 	bool virt = s->def->type == SVC_VIRTUAL;
+	if (stays_up(e, s) || stays_failed(e, s))
+		return;
+	if (s->r.lost) {
+		s->r.lost = 0;
+		svc_touch(s);
+	}
 	enum order r = depends_look(e, s, &who);
 	enum svc_why why = WHY_DEPENDENCY;
 	if (r == ORDER_GO) {
 		r = virt ? order_one_of(e, s, s->def->contents, &who) : bundle_look(e, s, &who);
 		why = virt ? WHY_NO_PROVIDER : WHY_MEMBER;
 	}
+	if (r == ORDER_WAIT && s->r.state == ST_FAILED)
+		return;
 	if (r == ORDER_GO) {
 		group_up(e, s, virt ? who : NONE);
 	} else if (r == ORDER_FAIL) {

@@ -107,7 +107,8 @@ static void start_main(struct engine *e, struct svc *s)
 
 static void launch(struct engine *e, struct svc *s)
 {
-	restart_note_start(e, s, e->ops->now(e));
+	if (svc_has(s, F_AGAIN) || !s->r.starts) /* a start for another's sake doesn't count against the limit */
+		restart_note_start(e, s, e->ops->now(e));
 	set_why(s, WHY_NONE, 0);
 	s->r.restarts += svc_has(s, F_AGAIN);
 	svc_set(e, s, F_AGAIN | F_BAD | F_READY | F_POST_DONE | F_STOP_ASKED | F_RELOADING | F_TIMED_OUT, false);
@@ -233,10 +234,9 @@ static void backoff_over(struct engine *e, struct svc *s)
 /* A failure for the sake of another is tried again when that one has come up; any other failure waits for a person. */
 static void failed_poke(struct engine *e, struct svc *s)
 {
-	if (!svc_has(s, F_WANT) || e->no_restart || s->r.why != WHY_DEPENDENCY || s->r.why_arg >= e->n)
-		return;
-	const struct svc *d = &e->s[s->r.why_arg];
-	if (d->r.state != ST_FAILED && (d->r.state != ST_DOWN || svc_has(d, F_WANT))) {
+	bool mended = s->r.why == WHY_DEPENDENCY ? s->r.why_arg < e->n && e->s[s->r.why_arg].r.state == ST_UP
+						 : s->r.why == WHY_NO_PROVIDER && order_has_one(e, s->def->requires_one);
+	if (mended && svc_has(s, F_WANT) && !e->no_restart) {
 		svc_enter(e, s, ST_WAITING);
 		engine_queue(e, svc_index(e, s));
 	}

@@ -139,16 +139,27 @@ static void expand(struct walk *w, const uint32_t *ids, uint32_t n, uint8_t as)
 	}
 }
 
+/* A bundle no longer waits for a member that is to go. */
+static void tell_watchers(struct engine *e, uint32_t i)
+{
+	const uint32_t *ids = graph_ids(e->g, e->s[i].def->watched_by);
+	for (uint32_t k = 0; k < e->s[i].def->watched_by.n; k++)
+		if (e->s[ids[k]].blocker == i)
+			engine_queue(e, ids[k]);
+}
+
 static void want_down(struct engine *e, uint32_t i)
 {
 	struct svc *s = &e->s[i];
-	svc_set(e, s, F_WANT | F_EXPLICIT | F_RESTART | F_AGAIN, false);
+	svc_set(e, s, F_WANT | F_EXPLICIT | F_AGAIN | (svc_active(s) ? 0 : F_RESTART),
+		false); /* F_RESTART: what it stands on may be gone */
 	s->r.backoff = 0;
 	if (s->r.state == ST_FAILED && !s->r.pid)
 		svc_enter(e, s, ST_DOWN);
 	e->ops->commit(e, s);
 	s->dirty = 0;
 	engine_queue(e, i);
+	tell_watchers(e, i);
 }
 
 static int note_stops(struct walk *w, uint32_t first, struct mark *m)
@@ -280,7 +291,7 @@ static int up_conflicts(struct walk *w, uint32_t from, struct walk *down, int ho
 			m->other = ids[k];
 			if (o->mark & IN_SET)
 				return -EBUSY;
-			if (needs(o))
+			if (needs(o) || svc_has(o, F_WANT)) /* what has failed might come back by itself */
 				walk_add(down, ids[k], IN_STOP);
 		}
 	}
@@ -288,7 +299,7 @@ static int up_conflicts(struct walk *w, uint32_t from, struct walk *down, int ho
 	for (uint32_t c = 0; c < down->n; c++) {
 		const struct svc *o = &e->s[down->v[c]];
 		m->other = down->v[c];
-		if ((o->mark & IN_SET) || (svc_has(o, F_EXPLICIT) && !svc_is_group(o) && !(how & MARK_FORCE)))
+		if ((o->mark & IN_SET) || (svc_has(o, F_EXPLICIT) && needs(o) && !svc_is_group(o) && !(how & MARK_FORCE)))
 			return -EBUSY;
 	}
 	return down->oom ? -ENOMEM : 0;
@@ -308,7 +319,7 @@ static void up_wants(struct walk *w, struct walk *down, struct mark *m)
 			up_closure(w, had);
 			if (up_conflicts(w, had, down, 0, m) == 0)
 				continue;
-			walk_cut(down, had_down, IN_STOP);
+			walk_cut(down, had_down, IN_STOP | PASSED);
 			walk_cut(w, had, IN_SET);
 		}
 	}

@@ -30,9 +30,10 @@ static enum order look_soft(const struct svc *d)
 	return d->r.state == ST_FAILED || d->r.state == ST_BACKOFF ? ORDER_GO : ORDER_WAIT;
 }
 
+/* What has failed is in nobody's way, though it is wanted still: the next provider may conflict with the one before. */
 static enum order look_conflict(const struct svc *d)
 {
-	if (!svc_active(d) && !svc_has(d, F_WANT))
+	if (!svc_active(d) && (!svc_has(d, F_WANT) || d->r.state == ST_FAILED))
 		return ORDER_GO;
 	return svc_has(d, F_WANT) ? ORDER_CONFLICT : ORDER_WAIT;
 }
@@ -94,7 +95,9 @@ enum order order_one_of(struct engine *e, struct svc *s, struct gids list, uint3
 			*who = ids[k];
 		}
 	}
-	return coming ? ORDER_WAIT : start_one_of(e, ids, list.n, who);
+	if (coming)
+		return ORDER_WAIT;
+	return s->r.state == ST_FAILED ? ORDER_FAIL : start_one_of(e, ids, list.n, who); /* what has failed waits for a request */
 }
 
 enum order order_start(struct engine *e, struct svc *s, uint32_t *who)
@@ -105,8 +108,10 @@ enum order order_start(struct engine *e, struct svc *s, uint32_t *who)
 		s->scan = 0;
 		r = scan_edges(e, s, who);
 	}
-	if (r == ORDER_GO && s->def->requires_one.n && !svc_is_group(s))
-		r = order_one_of(e, s, s->def->requires_one, who);
+	if (r == ORDER_GO && s->def->requires_one.n && !svc_is_group(s)) {
+		if ((r = order_one_of(e, s, s->def->requires_one, who)) == ORDER_FAIL)
+			*who = NONE;
+	}
 	s->blocker = r == ORDER_WAIT ? *who : NONE;
 	if (r != ORDER_WAIT)
 		s->scan = 0;
@@ -143,7 +148,7 @@ enum order order_stop(struct engine *e, struct svc *s)
 	return wait ? ORDER_WAIT : ORDER_GO;
 }
 
-static bool one_is_up(const struct engine *e, struct gids l)
+bool order_has_one(const struct engine *e, struct gids l)
 {
 	const uint32_t *ids = graph_ids(e->g, l);
 	for (uint32_t k = 0; k < l.n; k++)
@@ -155,7 +160,7 @@ static bool one_is_up(const struct engine *e, struct gids l)
 static void withdraw_from(struct engine *e, uint32_t i)
 {
 	struct svc *x = &e->s[i];
-	if (!svc_active(x) || !svc_has(x, F_WANT))
+	if (!svc_active(x))
 		return;
 	svc_set(e, x, F_RESTART, true);
 	engine_queue(e, i);
@@ -168,6 +173,6 @@ void order_withdraw(struct engine *e, struct svc *s)
 	for (uint32_t k = 0; k < s->def->dependents.n; k++)
 		withdraw_from(e, ids[k]);
 	for (uint32_t k = 0; k < s->def->watched_by.n; k++)
-		if (!svc_is_group(&e->s[watchers[k]]) && !one_is_up(e, e->s[watchers[k]].def->requires_one))
+		if (!svc_is_group(&e->s[watchers[k]]) && !order_has_one(e, e->s[watchers[k]].def->requires_one))
 			withdraw_from(e, watchers[k]);
 }
