@@ -114,6 +114,16 @@ static bool target_fits(const char *name, const char *target)
 	return (strncmp(base, name, n) == 0 && streq(base + n, ".ini")) || (strncmp(base, name, m) == 0 && streq(base + m, ".ini"));
 }
 
+static void set_link(struct compiler *c, struct unit *u, struct place at, int link)
+{
+	if (!u)
+		return;
+	if (u->link)
+		problem(c, LOG_ERR, at, "there is a second link for '%s', %s; remove one of them", u->name, u->enabled_at.file);
+	u->link = link;
+	u->enabled_at = at;
+}
+
 static void enable(struct compiler *c, struct place at, const char *name, const char *target, bool dangling)
 {
 	struct unit *u = need_unit(c, name);
@@ -126,19 +136,15 @@ static void enable(struct compiler *c, struct place at, const char *name, const 
 		problem(c, LOG_ERR, at, "leads to %s, which is no file of service '%s'; a link in enabled/ has its service's name", target, name);
 	else if (dangling)
 		problem(c, LOG_WARNING, at, "leads to %s, which does not exist; '%s' is enabled all the same, by the name of the link; rastctl enable %s mends it", target, name, name);
-	if (u) {
-		u->link = 1;
-		u->enabled_at = at;
-	}
+	set_link(c, u, at, 1);
 }
 
 static void disable(struct compiler *c, struct place at, const char *name)
 {
 	struct unit *u = need_unit(c, name);
 
-	if (u)
-		u->link = -1;
-	else
+	set_link(c, u, at, -1);
+	if (!u)
 		problem(c, LOG_WARNING, at, "disables '%s'%s, which does not exist; remove the link when it is not needed any more", name, near_unit(c, name));
 }
 

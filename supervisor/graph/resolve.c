@@ -189,13 +189,15 @@ static int add_enabled(struct compiler *c)
 	return 0;
 }
 
-/* Run after all edges are there: has each virtual a provider? */
+/* Run after all edges are there: has each virtual a provider? When it may be somebody masked who was one, that is no reason to refuse the whole set. */
 static void check_virtuals(struct compiler *c, const bool *provided)
 {
+	int level = c->n < c->units.n ? LOG_WARNING : LOG_ERR;
+
 	for (uint32_t i = 0; i < c->n; i++) {
 		const struct unit *u = c->units.v[i];
 		if (u->v.type == SVC_VIRTUAL && !provided[i] && !u->broken)
-			problem(c, LOG_ERR, u->at, "nothing provides the virtual '%s'; add provides = %s to a service, or providers = NAME... here", u->name, u->name);
+			problem(c, level, u->at, "nothing provides the virtual '%s'; add provides = %s to a service, or providers = NAME... here", u->name, u->name);
 	}
 }
 

@@ -186,6 +186,8 @@ static int take_command(struct setting *s)
 		return compiler_oom(s->c);
 	if (!*v[0])
 		return refuse(s, "the command is an empty word; write the program first");
+	if (*v[0] != '/' && strchr(v[0], '/'))
+		return refuse(s, "'%s' is relative to no folder; write the whole path, or a bare name that is looked for in PATH", v[0]);
 	*w = (struct words){ 0 };
 	for (char **p = v; *p && r >= 0; p++)
 		r = add_word(s, w, *p);
