@@ -228,7 +228,8 @@ static int prepare(struct logd *d, const char *name, char *spare, size_t size)
 int main(int argc, char **argv)
 {
 	static struct logd d = { .log_fd = -1, .spare_fd = -1, .control = -1, .stage = { -1, -1 }, .spare_file = -1 };
-	char spare[4096], state[4096];
+	static char spare[4096]; /* d points to it */
+	char state[4096];
 	int signals, r = opt_parse(&program, options, ARRAY_SIZE(options), &argc, &argv);
 	if (r)
 		return r;

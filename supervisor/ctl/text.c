@@ -166,6 +166,8 @@ static void print_cell(const char *text, enum paint paint, size_t width, size_t 
 void table_print(const struct table *t)
 {
 	size_t width[TABLE_COLUMNS], before = 0, n = t->n_columns;
+	if (n == 0)
+		return;
 	for (size_t c = 0; c < n; c++)
 		width[c] = text_width(t->heads[c]);
 	for (size_t i = 0; i < t->n_cells; i++)
