@@ -143,7 +143,7 @@ struct svc_ext *manager_ext(struct manager *m, struct svc *s)
 		return NULL;
 	x->manager = m;
 	x->i = svc_index(&m->e, s);
-	x->notify_fd = x->exec_fd = x->main_pidfd = x->pipe_fd = -1;
+	x->notify_fd = x->own_notify_fd = x->exec_fd = x->main_pidfd = x->pipe_fd = -1;
 	return s->ext = x;
 }
 
@@ -153,6 +153,7 @@ void manager_ext_free(struct manager *m, struct svc *s)
 	if (!x)
 		return;
 	notify_forget(m, s);
+	notify_forget_own(m, s);
 	exits_unwatch(m, s);
 	loop_remove_fd(x->exec_source);
 	closep(&x->exec_fd);

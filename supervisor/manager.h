@@ -29,6 +29,8 @@ struct svc_ext {
 	char *status_text;               /* STATUS= */
 	int notify_fd;                   /* read end while notify=fd:N is waited for, -1 */
 	struct source *notify_source;
+	int own_notify_fd;               /* notify-access=all: its own socket, -1 */
+	struct source *own_notify_source;
 	int exec_fd;                     /* read end while a forked child has not yet executed its program, -1 */
 	struct source *exec_source;
 	int main_pidfd;                  /* a main process that is not our child (MAINPID=, adopted without PID 1), -1 */
@@ -120,7 +122,7 @@ struct manager {
 	struct apply *apply;
 
 	/* boot, power */
-	struct timer settle_timer, fail_timer, power_timer, status_timer;
+	struct timer settle_timer, fail_timer, shell_timer, power_timer, status_timer;
 	unsigned power_stage;
 	char **words;                    /* of the kernel command line */
 	bool reexec;
@@ -203,6 +205,9 @@ int  adopt_all(struct manager *m);
 
 /* notify.c */
 int  notify_init(struct manager *m);
+void notify_path(struct manager *m, const struct svc *s, char *buf, size_t size); /* what becomes NOTIFY_SOCKET */
+int  notify_own(struct manager *m, struct svc *s, uid_t uid);      /* notify-access=all: make the socket, for this user */
+void notify_forget_own(struct manager *m, struct svc *s);
 int  notify_fd_watch(struct manager *m, struct svc *s, int fd);    /* takes fd */
 int  notify_adopt(struct manager *m, const char *name, const int *fds, size_t n);
 void notify_forget(struct manager *m, struct svc *s);              /* its process is gone */
@@ -227,6 +232,7 @@ bool boot_value(struct manager *m, const char *key, char *buf, size_t size); /* 
 int  boot_compile(struct manager *m);
 int  boot_begin(struct manager *m);                                /* a fresh boot: start the target */
 void boot_resume(struct manager *m);
+void boot_stay(struct manager *m);                                 /* don't reboot because of a failed boot */
 void boot_check(struct manager *m);                                /* after changes: is the target up? */
 void boot_masks(struct manager *m);
 void power_begin(struct manager *m, enum rinit_power kind, bool force, const char *message);

@@ -1,5 +1,6 @@
 /* notify.c: readiness and news from services: sd_notify(3) on one datagram socket for all (the sender's pid tells whose it is), and
- * notify=fd:N, a pipe per run.
+ * notify=fd:N, a pipe per run. A service whose helpers may speak, too (notify-access=all), has a socket of its own: a helper is
+ * often gone before its message is read, and then nobody can tell any more whose it was.
  *
  * The socket is in PID 1's fd store: what is sent while rastd is away waits there. So is the pipe's read end until the service is ready:
  * else a service that becomes ready just then would get SIGPIPE. */
@@ -313,39 +314,118 @@ static ssize_t receive(int fd, char *buf, size_t size, struct news *n, int *fds)
 	return len;
 }
 
-static int on_notify(struct source *src, int fd, uint32_t events, void *data)
+static void take_one(struct manager *m, char *buf, struct news *n, struct svc_ext *own)
 {
-	struct manager *m = data;
+	bool known = identify(m, n);
+	if (own && (!known || n->i == own->i)) { /* gone already: only its user can write here */
+		n->i = own->i;
+		known = true;
+	}
+	if (known && (!own || n->i == own->i))
+		take_message(m, buf, n);
+	else
+		log_debug("message of pid %d, which is no process of the service: ignored", n->pid);
+}
+
+static void take_all(struct manager *m, int fd, struct svc_ext *own)
+{
 	static char buf[NOTIFY_MAX];
 	for (int k = 0; k < 32; k++) {
 		int fds[PLAN_EXTRA_MAX];
 		struct news n = {.i = NONE};
-		ssize_t len = receive(fd, buf, sizeof(buf), &n, fds);
-		if (len < 0)
+		if (receive(fd, buf, sizeof(buf), &n, fds) < 0)
 			break;
-		if (identify(m, &n))
-			take_message(m, buf, &n);
-		else
-			log_debug("message of pid %d, which is no service's: ignored", n.pid);
+		take_one(m, buf, &n, own);
 		for (size_t j = 0; j < n.n_fds; j++)
 			closep(&fds[j]);
 	}
+}
+
+static int on_notify(struct source *src, int fd, uint32_t events, void *data)
+{
+	take_all(data, fd, NULL);
 	return 0;
+}
+
+static int on_own_notify(struct source *src, int fd, uint32_t events, void *data)
+{
+	struct svc_ext *x = data;
+	take_all(x->manager, fd, x);
+	return 0;
+}
+
+static int make_notify_socket(const char *path, mode_t mode)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	int one = 1;
+	if (strlen(path) >= sizeof(a.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(a.sun_path, path, strlen(path) + 1);
+	unlink(path);
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		chmod(path, mode) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+void notify_path(struct manager *m, const struct svc *s, char *buf, size_t size)
+{
+	if (cfg(&m->e, s)->notify_access == ACCESS_ALL)
+		snprintf(buf, size, "%s/notify.d/%s", m->opt.run_dir, nm(m, s));
+	else
+		snprintf(buf, size, "%s/notify", m->opt.run_dir);
+}
+
+static int watch_own(struct manager *m, struct svc_ext *x, int fd)
+{
+	x->own_notify_fd = fd;
+	return loop_add_fd(m->loop, fd, EPOLLIN, on_own_notify, x, &x->own_notify_source);
+}
+
+int notify_own(struct manager *m, struct svc *s, uid_t uid)
+{
+	char path[4096], name[RINIT_NAME_MAX + 1];
+	struct svc_ext *x = manager_ext(m, s);
+	if (!x)
+		return -ENOMEM;
+	notify_path(m, s, path, sizeof(path));
+	if (x->own_notify_fd < 0) {
+		sys_mkdirat(m->run_fd, "notify.d", 0755);
+		int fd = make_notify_socket(path, 0600), r = fd < 0 ? fd : watch_own(m, x, fd);
+		if (r < 0)
+			return r;
+		snprintf(name, sizeof(name), "notify/%s", nm(m, s));
+		struct pid1_entry e = {.name = name, .fd = {fd}, .n = 1};
+		if ((r = pid1_store(m, &e, 1)) < 0)
+			log_warning("service '%s': keep its notify socket: %s", nm(m, s), strerror(-r));
+	}
+	return chown(path, uid, (gid_t)-1) < 0 ? -errno : 0;
+}
+
+void notify_forget_own(struct manager *m, struct svc *s)
+{
+	char path[4096], name[RINIT_NAME_MAX + 1];
+	struct svc_ext *x = s->ext;
+	if (!x || x->own_notify_fd < 0)
+		return;
+	loop_remove_fd(x->own_notify_source);
+	closep(&x->own_notify_fd);
+	x->own_notify_fd = -1;
+	snprintf(name, sizeof(name), "notify/%s", nm(m, s));
+	pid1_drop(m, name);
+	snprintf(path, sizeof(path), "%s/notify.d/%s", m->opt.run_dir, nm(m, s));
+	unlink(path);
 }
 
 int notify_init(struct manager *m)
 {
-	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int one = 1;
+	char path[4096];
 	if (m->notify_fd < 0) {
-		snprintf(a.sun_path, sizeof(a.sun_path), "%s/notify", m->opt.run_dir);
-		unlink(a.sun_path);
-		m->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		if (m->notify_fd < 0 || setsockopt(m->notify_fd, SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0 ||
-			bind(m->notify_fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-			return -errno;
-		if (chmod(a.sun_path, 0666) < 0)
-			return -errno;
+		snprintf(path, sizeof(path), "%s/notify", m->opt.run_dir);
+		m->notify_fd = make_notify_socket(path, 0666);
+		if (m->notify_fd < 0)
+			return m->notify_fd;
 		struct pid1_entry e = {.name = "notify", .fd = {m->notify_fd}, .n = 1};
 		pid1_store(m, &e, 1);
 	}
@@ -408,6 +488,11 @@ int notify_fd_watch(struct manager *m, struct svc *s, int fd)
 
 int notify_adopt(struct manager *m, const char *name, const int *fds, size_t n)
 {
+	if (str_starts(name, "notify/") && n == 1) {
+		uint32_t k = graph_find(m->g, name + 7);
+		struct svc_ext *x = k == NONE ? NULL : manager_ext(m, &m->e.s[k]);
+		return x && watch_own(m, x, fds[0]) == 0;
+	}
 	uint32_t i = str_starts(name, "ready/") && n == 1 ? graph_find(m->g, name + 6) : NONE;
 	if (i == NONE || m->e.s[i].r.state != ST_STARTING)
 		return 0;

@@ -111,11 +111,19 @@ static const char *code_name(const struct svc *s)
 	return s->r.exit_code == CLD_EXITED ? "exited" : s->r.exit_code == CLD_DUMPED ? "dumped" : "killed";
 }
 
+bool plan_notifies(const struct engine *e, const struct svc *s)
+{
+	uint64_t watchdog = cfg(e, s)->watchdog;
+	return s->def->notify == NOTIFY_SOCKET || (watchdog && watchdog != NEVER);
+}
+
 static void env_run(struct manager *m, struct svc *s, enum proc_kind kind, struct env *x)
 {
 	const struct gsettings *c = cfg(&m->e, s);
-	if (s->def->notify == NOTIFY_SOCKET || (c->watchdog && c->watchdog != NEVER))
-		env_put(x, scratch_printf("NOTIFY_SOCKET=%s/notify", m->opt.run_dir));
+	char path[4096];
+	notify_path(m, s, path, sizeof(path));
+	if (plan_notifies(&m->e, s))
+		env_put(x, scratch_printf("NOTIFY_SOCKET=%s", path));
 	if (kind == PROC_MAIN && c->watchdog && c->watchdog != NEVER)
 		env_put(x, scratch_printf("WATCHDOG_USEC=%llu", (unsigned long long)c->watchdog));
 	if (kind != PROC_MAIN && s->r.pid)

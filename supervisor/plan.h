@@ -11,6 +11,7 @@ void scratch_reset(void);
 
 /* Fill in the plan for a process of s. 0, or a negative errno with *step saying what could not be prepared. */
 int plan_make(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p, enum spawn_step *step);
+bool plan_notifies(const struct engine *e, const struct svc *s); /* it gets a NOTIFY_SOCKET */
 struct gstrv plan_argv(const struct engine *e, const struct svc *s, enum proc_kind kind);
 
 #endif

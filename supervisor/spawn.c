@@ -312,6 +312,10 @@ static void start_one(struct manager *m, struct svc *s, enum proc_kind kind)
 	m->e.ops->commit(&m->e, s);
 	FAULT_POINT("intent");
 	int r = plan_make(m, s, kind, &p, &step);
+	if (r == 0 && cfg(&m->e, s)->notify_access == ACCESS_ALL && plan_notifies(&m->e, s)) {
+		step = STEP_FDS;
+		r = notify_own(m, s, p.set_user ? p.uid : getuid());
+	}
 	if (r == 0 && m->cg_fd >= 0) {
 		step = STEP_CGROUP;
 		r = cgroup = cgroups_open(m, s);
