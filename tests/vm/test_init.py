@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from vmtest import VM, run  # noqa: E402
@@ -150,6 +151,60 @@ def the_boot_gate_takes_arguments_after_the_modules_and_before_the_root():
     finally:
         listen.close()
         shutil.rmtree(os.path.dirname(path))
+
+
+def kexec_without_a_loaded_kernel_is_a_reboot_that_says_so():
+    with VM() as vm:
+        vm.check("rastctl wait --timeout 60", timeout=70)
+        vm.spawn("kill -s 40 1")  # SIGRTMIN+6
+        vm.expect("kexec: no kernel is loaded", 40)
+        assert vm.wait_exit(30).reason == "guest-reset"
+        assert vm.fsck() == ""
+
+
+def a_halted_machine_says_that_it_can_be_switched_off():
+    with VM() as vm:
+        vm.check("rastctl wait --timeout 60", timeout=70)
+        vm.spawn("kill -s USR1 1")
+        vm.expect("halted: the power can be switched off", 40)
+        vm.power_cut()
+        assert vm.fsck() == ""
+
+
+def seven_ctrl_alt_dels_end_a_machine_whose_services_do_not():
+    stubborn = "[service]\ntype = longrun\nexec = sh -c 'trap : TERM; while :; do sleep 1; done'\n[stop]\ntimeout = 1h\n"
+    with VM(services={"stubborn": stubborn}, append="rast.shutdown-timeout=1000") as vm:
+        vm.check("rastctl wait --timeout 60", timeout=70)
+        for _ in range(8):
+            vm.monitor.command("send-key", keys=[{"type": "qcode", "data": key} for key in ("ctrl", "alt", "delete")], **{"hold-time": 10})
+            time.sleep(0.12)
+        vm.expect("reboot at once", 30)
+        assert vm.wait_exit(30).reason == "guest-reset"
+        assert vm.fsck() == ""
+
+
+def swap_loop_devices_and_nested_mounts_are_left_clean():
+    with VM(files={"/etc/fstab": "/dev/loop7 none swap sw,pri=5,nofail 0 0\n"}) as vm:
+        vm.check("""set -e
+            modprobe loop 2>/dev/null || true
+            dd if=/dev/zero of=/var/swap bs=1M count=8 2>/dev/null
+            [ -b /dev/loop7 ] || mknod /dev/loop7 b 7 7
+            losetup /dev/loop7 /var/swap
+            mkswap /dev/loop7 >/dev/null && swapon /dev/loop7
+            mkdir -p /var/a/b /srv/deep && mount -t tmpfs x /var/a && mkdir /var/a/b && mount --bind /home /var/a/b && mount -t tmpfs y /var/a/b/z 2>/dev/null || true
+            cd /var/a; nohup setsid sleep 1000 >/dev/null 2>&1 &""")
+        assert "loop7" in vm.check("cat /proc/swaps")
+        assert vm.power_off().reason == "guest-shutdown"
+        assert "takes longer" not in vm.log and "could not be made read-only" not in vm.log, vm.log[-2000:]
+        assert vm.fsck() == ""
+
+
+def the_clock_is_set_forward_to_what_is_on_the_disk_and_never_back():
+    with VM(qemu=["-rtc", "base=2001-01-01"], files={"/var/lib/rastos/random-seed": b"x" * 512}) as vm:
+        assert int(vm.check("date +%s")) > 1700000000
+        assert "set forward" in vm.check("dmesg")
+    with VM(qemu=["-rtc", "base=2060-01-01"]) as vm:
+        assert int(vm.check("date +%s")) > 2800000000
 
 
 run(globals())
