@@ -48,13 +48,6 @@ void *arena_alloc(struct arena *a, size_t n)
 	return p;
 }
 
-void *arena_copy(struct arena *a, const void *p, size_t n)
-{
-	void *r = arena_alloc(a, n);
-
-	return r && n > 0 ? memcpy(r, p, n) : r;
-}
-
 char *arena_strn(struct arena *a, const char *s, size_t n)
 {
 	char *r = arena_alloc(a, n + 1);

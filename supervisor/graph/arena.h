@@ -13,7 +13,6 @@ struct arena {
 };
 
 void *arena_alloc(struct arena *a, size_t n);                /* zeroed, 8-aligned; NULL without memory */
-void *arena_copy(struct arena *a, const void *p, size_t n);
 char *arena_str(struct arena *a, const char *s);
 char *arena_strn(struct arena *a, const char *s, size_t n);  /* n bytes and a NUL */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

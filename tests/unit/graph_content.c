@@ -248,6 +248,30 @@ START_TEST(the_first_folder_wins_and_drop_ins_of_all_are_applied_by_name)
 }
 END_TEST
 
+START_TEST(an_empty_value_goes_back_to_the_default)
+{
+	MAKE({ "s/a.ini", LONGRUN "output = pipe:b\nuser = u\nnice = 5\nexec-stop = x\n[readiness]\nnotify = fd:7\n[stop]\ntimeout = 1s\n[cgroup]\nmemory.max = 1M\npids.max = 5\n[limits]\nnofile = 5\nnproc = 6\n[restart]\nsuccess = 3\n" },
+	     { "s/b.ini", LONGRUN },
+	     { "s/a.d/x.ini", "[service]\noutput =\nuser =\nnice =\nexec-stop =\n[readiness]\nnotify =\n[stop]\ntimeout =\n[cgroup]\nmemory.max =\n[limits]\nnofile =\n[restart]\nsuccess =\nsuccess = 4\n" });
+	const struct gservice *a = svc("a");
+	const struct gsettings *s = set_of("a");
+	const struct gkv *kv = graph_at(G, s->cgroup);
+	const struct glimit *l = graph_at(G, s->limits);
+	const int32_t *ok = graph_at(G, s->success);
+
+	ck_assert(kv && l && ok);
+	ck_assert(a->output == OUT_LOG && a->pipe_to == UINT32_MAX && a->depends.n == 0 && a->notify == NOTIFY_NONE && s->notify_fd == -1);
+	ck_assert(s->user == 0 && s->nice == INT32_MIN && s->exec_stop.n == 0 && s->stop_timeout == 10000000);
+	ck_assert_uint_eq(s->n_cgroup, 1);
+	ck_assert_str_eq(graph_str(G, kv->key), "pids.max");
+	ck_assert_uint_eq(s->n_limits, 1);
+	ck_assert_uint_eq(l->resource, RLIMIT_NPROC);
+	ck_assert_uint_eq(s->n_success, 1);
+	ck_assert_int_eq(*ok, 4);
+	free((void *)(uintptr_t)G);
+}
+END_TEST
+
 START_TEST(a_masked_service_leaves_those_alone_that_do_not_need_it)
 {
 	MAKE({ "s/a.ini", "-> /dev/null" }, { "t/a.ini", LONGRUN }, { "s/b.ini", LONGRUN DEPS "wants = a\nafter = a\nbefore = a\nconflicts = a\nrequires-one = a c\n" }, { "s/c.ini", LONGRUN },
@@ -349,5 +373,5 @@ END_TEST
 
 PROMISES("graph: content", a_service_that_says_nothing_has_the_documented_defaults, every_key_reaches_the_graph, edges_are_known_at_both_ends,
 	providers_stand_in_the_virtuals_order_and_then_by_name, enabled_services_are_wanted_by_the_boot_target_and_critical_ones_are_part_of_it,
-	templates_make_the_instances_that_are_named, the_first_folder_wins_and_drop_ins_of_all_are_applied_by_name, a_masked_service_leaves_those_alone_that_do_not_need_it,
+	templates_make_the_instances_that_are_named, the_first_folder_wins_and_drop_ins_of_all_are_applied_by_name, an_empty_value_goes_back_to_the_default, a_masked_service_leaves_those_alone_that_do_not_need_it,
 	warnings_are_kept_in_the_graph, the_hash_changes_with_what_shapes_the_process_and_with_nothing_else, unsafe_files_and_folders_are_refused, a_set_without_folders_is_empty)
