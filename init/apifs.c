@@ -127,3 +127,14 @@ void apifs_mount_late(struct pid1 *p)
 		_exit(0);
 	}
 }
+
+/* The kernel waits for grace periods of RCU in many a place that boots and shutdowns come by (moving processes between cgroups, mounts, sync, closing
+ * some sockets): some ten milliseconds each when the machine is idle. Expedited they cost interrupts of other processors, which only then does not
+ * matter. Documentation/RCU/ and kernel/ksysfs.c */
+void rcu_hurry(const struct pid1 *p, bool on)
+{
+	_cleanup_close_ int fd = p->machine ? sys_openat(AT_FDCWD, "/sys/kernel/rcu_expedited", O_WRONLY, 0) : -1;
+
+	if (fd >= 0)
+		(void)sys_write(fd, on ? "1" : "0", 1);
+}

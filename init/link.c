@@ -234,6 +234,7 @@ static void on_shutdown(struct pid1 *p, struct received *r)
 
 static void on_shutdown_begin(struct pid1 *p, struct received *r)
 {
+	rcu_hurry(p, true);
 	power_begun(p, (enum rinit_power)in.head.arg, in.head.arg2);
 }
 
@@ -242,6 +243,7 @@ static void on_booted(struct pid1 *p, struct received *r)
 	log_notice(in.head.arg ? "the boot target is up" : "the boot target did not come up");
 	watchdog_open(p); /* its driver may have been loaded by a service */
 	apifs_mount_late(p);
+	rcu_hurry(p, false);
 }
 
 static void on_alive(struct pid1 *p, struct received *r)

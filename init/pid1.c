@@ -384,6 +384,7 @@ static bool take_over(struct pid1 *p, const struct pid1_options *o)
 static void first_steps(struct pid1 *p)
 {
 	apifs_mount(p);
+	rcu_hurry(p, true);
 	groups_make();
 	watchdog_open(p);
 }

@@ -200,6 +200,7 @@ static void __attribute__((noreturn)) end(struct pid1 *p)
 void shutdown_run(struct pid1 *p)
 {
 	memset(p->due, 0, sizeof(p->due[0]) * DUE_WATCHDOG);
+	rcu_hurry(p, true);
 	kill_everything(p);
 	if (!p->machine)
 		_exit(0); /* what is mounted and who is the host's hardware is not ours */
