@@ -141,8 +141,8 @@ static void on_shell_end(struct manager *m, int code, int status, void *data)
 {
 	if (m->st.boot.power)
 		return;
-	timer_init(&m->fail_timer, on_shell_again, m);
-	timer_arm_in(m->loop, &m->fail_timer, SHELL_AGAIN);
+	timer_init(&m->shell_timer, on_shell_again, m);
+	timer_arm_in(m->loop, &m->shell_timer, SHELL_AGAIN);
 }
 
 void boot_shell(struct manager *m)
@@ -173,57 +173,7 @@ void boot_masks(struct manager *m)
 	}
 }
 
-/* --- going up --- */
-
-static uint32_t find_target(struct manager *m)
-{
-	uint32_t i = graph_find(m->g, m->st.boot.target);
-	if (i == NONE && m->st.boot.rescue < 2) {
-		log_err("there is no service '%s' to boot into: trying 'default', then 'rescue'", m->st.boot.target);
-		snprintf(m->st.boot.target, sizeof(m->st.boot.target), "default");
-		i = graph_find(m->g, "default");
-	}
-	if (i == NONE) {
-		snprintf(m->st.boot.target, sizeof(m->st.boot.target), "rescue");
-		i = graph_find(m->g, "rescue");
-	}
-	return i;
-}
-
-int boot_begin(struct manager *m)
-{
-	struct mark k = {0};
-	choose_target(m, m->st.boot.target, sizeof(m->st.boot.target));
-	if (m->st.boot.rescue)
-		snprintf(m->st.boot.target, sizeof(m->st.boot.target), "rescue");
-	uint32_t i = find_target(m);
-	m->st.boot.phase = BOOT_STARTING;
-	state_put_boot(&m->st);
-	if (i == NONE) {
-		if (!m->opt.standalone)
-			boot_shell(m);
-		return 0;
-	}
-	if (m->logger != NONE)
-		mark_start(&m->e, &m->logger, 1, 0, &k);
-	mark_clear(&k);
-	int r = mark_start(&m->e, &i, 1, 0, &k);
-	if (r == -EBUSY)
-		log_err("target '%s' can't be started: %s conflicts with %s", m->st.boot.target, nm(m, &m->e.s[k.subject]),
-			nm(m, &m->e.s[k.other]));
-	mark_clear(&k);
-	manager_schedule(m);
-	return r == -ENOMEM ? r : 0;
-}
-
-/* --- the judgement --- */
-
-static void set_phase(struct manager *m, enum boot_phase p)
-{
-	m->st.boot.phase = p;
-	state_put_boot(&m->st);
-	events_boot(m);
-}
+/* --- the ledger, and the way out --- */
 
 static bool snapshot_of(struct manager *m, char *buf, size_t size)
 {
@@ -250,6 +200,122 @@ void boot_mark(struct manager *m, const char *how)
 	int r = spawn_helper(m, argv, on_marked, (void *)(uintptr_t)how);
 	if (r < 0)
 		log_err("record this boot as '%s': %s: %s", how, program, strerror(-r));
+}
+
+static int on_fail_reboot(struct timer *t, void *data)
+{
+	struct manager *m = data;
+	if (m->st.boot.reboot_at && !m->st.boot.power)
+		power_begin(m, RINIT_REBOOT, false, "the boot target failed on a deployment that is not proven: the next one is tried");
+	return 0;
+}
+
+static uint64_t fail_delay(struct manager *m)
+{
+	char buf[32];
+	uint64_t us = FAIL_DELAY;
+	if (cmdline_value(m, "rast.fail-delay", buf, sizeof(buf)))
+		parse_duration(buf, &us);
+	return us;
+}
+
+/* May rebooting help? Only if this deployment has not proven itself, and there is another one. */
+static bool another_may_be_better(struct manager *m)
+{
+	char proven[16], others[16];
+	uint64_t n = 0;
+	return boot_value(m, "proven", proven, sizeof(proven)) && streq(proven, "0") &&
+	       boot_value(m, "alternatives", others, sizeof(others)) && parse_u64(others, &n) == 0 && n > 0;
+}
+
+static void arm_reboot(struct manager *m)
+{
+	timer_init(&m->fail_timer, on_fail_reboot, m);
+	timer_arm_at(m->loop, &m->fail_timer, m->st.boot.reboot_at);
+}
+
+void boot_stay(struct manager *m)
+{
+	if (!m->st.boot.reboot_at)
+		return;
+	m->st.boot.reboot_at = 0;
+	state_put_boot(&m->st);
+	timer_disarm(m->loop, &m->fail_timer);
+	output_console(m, "rastd: staying with this deployment");
+}
+
+/* What was meant to be booted can't come up. */
+static void failed_deployment(struct manager *m)
+{
+	boot_mark(m, "failed");
+	if (m->opt.standalone || !another_may_be_better(m))
+		return;
+	uint64_t us = fail_delay(m);
+	m->st.boot.reboot_at = now_us() + us;
+	state_put_boot(&m->st);
+	arm_reboot(m);
+	output_console(m, "rastd: this deployment is not proven and there is another one: rebooting in %.0f s (rastctl reset: stay)",
+		(double)us / 1e6);
+}
+
+/* --- going up --- */
+
+static uint32_t find_target(struct manager *m)
+{
+	uint32_t i = graph_find(m->g, m->st.boot.target);
+	if (i == NONE && m->st.boot.rescue < 2) {
+		log_err("there is no service '%s' to boot into: trying 'default', then 'rescue'", m->st.boot.target);
+		snprintf(m->st.boot.target, sizeof(m->st.boot.target), "default");
+		i = graph_find(m->g, "default");
+	}
+	if (i == NONE) {
+		snprintf(m->st.boot.target, sizeof(m->st.boot.target), "rescue");
+		i = graph_find(m->g, "rescue");
+	}
+	return i;
+}
+
+int boot_begin(struct manager *m)
+{
+	struct mark k = {0};
+	choose_target(m, m->st.boot.target, sizeof(m->st.boot.target));
+	if (m->st.boot.rescue)
+		snprintf(m->st.boot.target, sizeof(m->st.boot.target), "rescue");
+	uint32_t i = find_target(m);
+	m->st.boot.phase = BOOT_STARTING;
+	state_put_boot(&m->st);
+	if (m->st.boot.rescue)
+		failed_deployment(m);
+	if (i == NONE) {
+		if (!m->opt.standalone)
+			boot_shell(m);
+		return 0;
+	}
+	if (m->logger != NONE)
+		mark_start(&m->e, &m->logger, 1, 0, &k);
+	mark_clear(&k);
+	int r = mark_start(&m->e, &i, 1, 0, &k);
+	if (r == -EBUSY)
+		log_err("target '%s' can't be started: %s conflicts with %s", m->st.boot.target, nm(m, &m->e.s[k.subject]),
+			nm(m, &m->e.s[k.other]));
+	mark_clear(&k);
+	manager_schedule(m);
+	return r == -ENOMEM ? r : 0;
+}
+
+/* --- the judgement --- */
+
+static void set_phase(struct manager *m, enum boot_phase p)
+{
+	m->st.boot.phase = p;
+	state_put_boot(&m->st);
+	events_boot(m);
+}
+
+/* A rescue shell that came up says nothing about the deployment, and must not make it a proven one. */
+static bool proves_something(const struct manager *m)
+{
+	return !m->st.boot.rescue && !streq(m->st.boot.target, "rescue");
 }
 
 /* Has every boot-critical service been up long enough? Returns when that will be the case, 0: it is. */
@@ -282,32 +348,6 @@ static int on_settle(struct timer *t, void *data)
 	return 0;
 }
 
-static int on_fail_reboot(struct timer *t, void *data)
-{
-	struct manager *m = data;
-	if (m->st.boot.phase == BOOT_FAILED)
-		power_begin(m, RINIT_REBOOT, false, "the boot target failed on a deployment that is not proven: the next one is tried");
-	return 0;
-}
-
-static uint64_t fail_delay(struct manager *m)
-{
-	char buf[32];
-	uint64_t us = FAIL_DELAY;
-	if (cmdline_value(m, "rast.fail-delay", buf, sizeof(buf)))
-		parse_duration(buf, &us);
-	return us;
-}
-
-/* May rebooting help? Only if this deployment has not proven itself, and there is another one. */
-static bool another_may_be_better(struct manager *m)
-{
-	char proven[16], others[16];
-	uint64_t n = 0;
-	return boot_value(m, "proven", proven, sizeof(proven)) && streq(proven, "0") &&
-	       boot_value(m, "alternatives", others, sizeof(others)) && parse_u64(others, &n) == 0 && n > 0;
-}
-
 static void target_failed(struct manager *m, const struct svc *s)
 {
 	char why[256];
@@ -315,27 +355,29 @@ static void target_failed(struct manager *m, const struct svc *s)
 	set_phase(m, BOOT_FAILED);
 	log_err("boot target '%s' failed: %s", m->st.boot.target, why);
 	output_console(m, "rastd: boot target '%s' failed: %s", m->st.boot.target, why);
-	boot_mark(m, "failed");
 	pid1_send(m, RINIT_BOOTED, 0, 0, NULL);
-	if (m->opt.standalone || !another_may_be_better(m))
+	if (proves_something(m))
+		failed_deployment(m);
+}
+
+static void judge(struct manager *m)
+{
+	if (!proves_something(m))
 		return;
-	uint64_t us = fail_delay(m);
-	output_console(m,
-		"rastd: this deployment is not proven and there is another one: rebooting in %.0f s (rastctl wait, rastctl start %s to "
-		"stay)",
-		(double)us / 1e6, m->st.boot.target);
-	timer_init(&m->fail_timer, on_fail_reboot, m);
-	timer_arm_in(m->loop, &m->fail_timer, us);
+	timer_init(&m->settle_timer, on_settle, m);
+	on_settle(&m->settle_timer, m);
 }
 
 static void target_up(struct manager *m)
 {
 	m->st.boot.up = now_us();
 	set_phase(m, BOOT_UP);
-	timer_disarm(m->loop, &m->fail_timer);
+	if (!m->st.boot.rescue)
+		boot_stay(m);
 	log_notice("boot target '%s' is up after %.3f s", m->st.boot.target, (double)(m->st.boot.up - m->st.boot.started) / 1e6);
-	timer_init(&m->settle_timer, on_settle, m);
-	on_settle(&m->settle_timer, m);
+	if (!proves_something(m)) /* else it is told when the boot is good */
+		pid1_send(m, RINIT_BOOTED, 1, 0, NULL);
+	judge(m);
 }
 
 void boot_check(struct manager *m)
@@ -355,10 +397,10 @@ void boot_check(struct manager *m)
 /* A new rastd: go on with what the former one was waiting for. */
 void boot_resume(struct manager *m)
 {
-	if (m->st.boot.phase == BOOT_UP) {
-		timer_init(&m->settle_timer, on_settle, m);
-		on_settle(&m->settle_timer, m);
-	}
+	if (m->st.boot.phase == BOOT_UP)
+		judge(m);
+	if (m->st.boot.reboot_at)
+		arm_reboot(m);
 	if (m->st.boot.rescue == 2 && !m->opt.standalone)
 		boot_shell(m);
 }

@@ -291,6 +291,7 @@ static int reset(struct varlink_call *c, json_t *p, void *data)
 	int r = take_names(m, c, json_object_get(p, "names"), true, &ids);
 	if (r)
 		return MIN(r, 0);
+	boot_stay(m);
 	for (uint32_t k = 0; k < ids.n; k++)
 		if (mark_reset(&m->e, ids.v[k]))
 			ids.v[n++] = ids.v[k];

@@ -30,7 +30,7 @@ struct boot_rec {
 	uint32_t instance;            /* how often rastd was started in this boot */
 	uint32_t rescue;              /* the set of services could not be compiled */
 	uint64_t started, up, good;   /* us */
-	uint64_t power_deadline;
+	uint64_t reboot_at;           /* it failed, and another deployment may be better: us, 0: stay */
 	char target[64];
 };
 

@@ -15,7 +15,7 @@ FILL = "dd if=/dev/zero of=/var/fill bs=1M 2>/dev/null; dd if=/dev/zero of=/var/
 
 def a_cycle_boots_to_rescue_with_the_cycle_printed():
     services = {"a": SLEEP + "[dependencies]\ndepends = b\n", "b": SLEEP + "[dependencies]\ndepends = c\n", "c": SLEEP + "[dependencies]\nafter = a\n"}
-    with VM(services=services) as vm:
+    with VM(services=services, append="rast.fail-delay=10min") as vm:
         path = vm.expect(r"^.*\b[abc] .*->.*$", timeout=60)[0]
         assert re.search(r"\ba\b.*\bb\b.*\bc\b|\bb\b.*\bc\b.*\ba\b|\bc\b.*\ba\b.*\bb\b", path), path
         vm.expect(r"[#$] *$", 60)
@@ -25,7 +25,7 @@ def a_cycle_boots_to_rescue_with_the_cycle_printed():
 
 
 def a_service_file_with_an_error_does_not_keep_the_machine_from_help():
-    with VM(services={"bad": "[service]\ntype = longrun\nexce = sleep 1\n"}) as vm:
+    with VM(services={"bad": "[service]\ntype = longrun\nexce = sleep 1\n"}, append="rast.fail-delay=10min") as vm:
         vm.expect(r"bad\.ini:3.*exec", timeout=60)
         vm.expect(r"[#$] *$", 60)
 

@@ -94,6 +94,17 @@ def a_boot_that_fails_to_come_up_goes_back_by_itself():
         vm.check("rastctl wait --timeout 60", timeout=70)
 
 
+def service_files_with_errors_count_as_a_failed_try_and_the_rescue_shell_does_not_make_them_good():
+    with VM(prepare=_only_in(1, "broken", "[service]\ntype = nonsense\n"), append="rast.fail-delay=2", deadline=120) as vm:
+        for _ in range(3):
+            boots(vm, 1)
+            vm.expect("starting the rescue target", 60)
+            assert vm.wait_exit(60).reason == "guest-reset"
+            vm.start()
+        boots(vm, 0)
+        vm.check("rastctl wait --timeout 60", timeout=70)
+
+
 def a_watchdog_reset_counts_as_a_failed_try_and_the_last_good_snapshot_boots():
     hang = "[service]\ntype = oneshot\nexec = sh -c 'sleep 2; exec /usr/lib/rastos/tests/hog'\n[readiness]\nstart-timeout = 1h\n"
 
