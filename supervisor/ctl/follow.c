@@ -32,9 +32,12 @@ static int add_stream(struct stream ***streams, unsigned *n, const char *name)
 	if (!v)
 		return -ENOMEM;
 	*streams = v;
-	int r = stream_open(&v[*n], set.log_dir, NULL, name, ULONG_MAX);
-	*n += r >= 0;
-	return r;
+	struct stream *s = NULL;
+	int r = stream_open(&s, set.log_dir, NULL, name, ULONG_MAX);
+	if (r < 0 || !s)
+		return r;
+	v[(*n)++] = s;
+	return 0;
 }
 
 /* Services whose files changed in this round; each once. */

@@ -250,6 +250,8 @@ static int open_streams(char **names, unsigned long lines, struct stream ***ret,
 	for (; *ret && names && *names; names++) {
 		int r = name_valid(*names) ? stream_open(&(*ret)[*n], set.log_dir, set.follow ? NULL : spare, *names, lines) : -EINVAL;
 		*n += r >= 0;
+		if (r == -EACCES && status == CTL_DENIED)
+			continue; /* said once is enough */
 		if (r < 0)
 			status = complain(*names, r);
 	}

@@ -33,7 +33,7 @@ struct opening {
 /* One more, older than those before. A rotation meanwhile shows us the same file under its next name. */
 static int add(struct opening *o, const char *dir, const char *name, unsigned number)
 {
-	struct segment g;
+	struct segment g = { .fd = -1 };
 	struct stat st;
 	int r = open_segment(dir, name, number, &g);
 	if (r < 0)
@@ -179,7 +179,7 @@ static int append_newer(struct stream *s, const char *log_dir, uint64_t known)
 	struct segment newer[SEGMENTS_MAX];
 	unsigned n = 0;
 	for (unsigned i = 0; i <= 99; i++) {
-		struct segment g;
+		struct segment g = { .fd = -1 };
 		int r = open_segment(log_dir, s->name, i, &g);
 		if (r < 0 && i > 0)
 			break;
