@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
@@ -54,7 +55,7 @@ static bool is_mounted(const struct api *a)
 
 	if (a->magic >= 0)
 		return statfs(a->at, &fs) == 0 && fs.f_type == a->magic;
-	strcpy(up, a->at);
+	snprintf(up, sizeof(up), "%s", a->at);
 	*strrchr(up, '/') = '\0';
 	return stat(a->at, &st) == 0 && stat(up, &parent) == 0 && st.st_dev != parent.st_dev;
 }

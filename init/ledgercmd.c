@@ -30,12 +30,13 @@ static int open_locked(const char *path, struct ledger *l, struct err *e)
 
 int ledger_mark(const char *path, const char *result, uint32_t snapshot, struct err *e)
 {
-	struct ledger l, before;
+	unsigned char before[LEDGER_SLOT_SIZE], after[LEDGER_SLOT_SIZE];
+	struct ledger l;
 
 	_cleanup_close_ int lock = open_locked(path, &l, e);
 	if (lock < 0)
 		return lock;
-	before = l;
+	ledger_encode(&l, before);
 	if (streq(result, "good"))
 		ledger_good(&l, snapshot);
 	else if (streq(result, "failed"))
@@ -44,7 +45,8 @@ int ledger_mark(const char *path, const char *result, uint32_t snapshot, struct 
 		ledger_left(&l, snapshot);
 	else
 		return err_set(e, -EINVAL, "a boot is marked 'good', 'failed' or 'left', not '%s'", result);
-	return memcmp(&before, &l, sizeof(l)) == 0 ? 0 : ledger_save(AT_FDCWD, path, &l, e);
+	ledger_encode(&l, after);
+	return memcmp(before, after, sizeof(after)) == 0 ? 0 : ledger_save(AT_FDCWD, path, &l, e);
 }
 
 int ledger_make_default(const char *path, uint32_t snapshot, bool once, struct err *e)
