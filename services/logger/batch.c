@@ -8,9 +8,10 @@
  *   journal WRITTEN
  *   splice(stage -> /dev/null)
  *
- * Killed before the splice: the stage pipe is empty, nothing happened. Between it and WRITTEN: the successor finds the batch in the stage pipe and writes it at the
- * recorded offset with the recorded time: the same bytes at the same place, whatever part of them is there already. After WRITTEN: it throws away what is left.
- * A read(2) in place of the stage pipe would not do: nothing tells afterwards whether the bytes that were taken are the ones that the journal speaks of. */
+ * Killed before the splice: the stage pipe is empty, nothing happened. Between it and WRITTEN: the successor finds the batch in the stage
+ * pipe and writes it at the recorded offset with the recorded time: the same bytes at the same place, whatever part of them is there
+ * already. After WRITTEN: it throws away what is left. A read(2) in place of the stage pipe would not do: nothing tells afterwards whether
+ * the bytes that were taken are the ones that the journal speaks of. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -72,8 +73,9 @@ static ssize_t peek(struct logd *d, int pipe)
 	return r < 0 ? r : n;
 }
 
-/* As peek, and says whether the pipe can take no more: its writer waits and will not end the line before we make room. A pipe is full when all of its slots
- * are used, however little is in each; only the write end can be asked for that, so it is asked of the scratch pipe with a copy in it and as many slots. */
+/* As peek, and says whether the pipe can take no more: its writer waits and will not end the line before we make room. A pipe is full when
+ * all of its slots are used, however little is in each; only the write end can be asked for that, so it is asked of the scratch pipe with a
+ * copy in it and as many slots. */
 static ssize_t peek_full(struct logd *d, int pipe, bool *full)
 {
 	int size = fcntl(pipe, F_GETPIPE_SZ);
@@ -82,7 +84,7 @@ static ssize_t peek_full(struct logd *d, int pipe, bool *full)
 		return -errno;
 	ssize_t n = tee(pipe, d->scratch[1], LOGD_IN_MAX, SPLICE_F_NONBLOCK);
 	int error = n < 0 ? errno : 0;
-	struct pollfd p = { .fd = d->scratch[1], .events = POLLOUT };
+	struct pollfd p = {.fd = d->scratch[1], .events = POLLOUT};
 	*full = n > 0 && poll(&p, 1, 0) == 0;
 	int r = n > 0 ? read_scratch(d, (size_t)n) : 0;
 	if (smaller && fcntl(d->scratch[1], F_SETPIPE_SZ, (int)d->scratch_size) < 0)
@@ -97,7 +99,8 @@ static int stage(struct logd *d, struct service *s, struct batch *b)
 	ssize_t n = splice(s->pipe, NULL, d->stage[1], NULL, b->in_len, SPLICE_F_NONBLOCK);
 	if (n != (ssize_t)b->in_len) {
 		b->fatal = n < 0 ? -errno : -EIO;
-		log_err("service '%s': %zd of %zu bytes could be taken from its pipe (%s); starting again", s->name, n, b->in_len, strerror(-b->fatal));
+		log_err("service '%s': %zd of %zu bytes could be taken from its pipe (%s); starting again", s->name, n, b->in_len,
+			strerror(-b->fatal));
 		return b->fatal;
 	}
 	b->staged = true;
@@ -121,7 +124,7 @@ static int unstage(struct logd *d)
 
 static void commit(struct logd *d, struct service *s, const struct batch *b, enum journal_phase phase, const struct target *t)
 {
-	struct journal_record r = { .phase = (uint8_t)phase, .tail = (uint8_t)b->tail, .time_us = b->time_us, .length = b->in_len };
+	struct journal_record r = {.phase = (uint8_t)phase, .tail = (uint8_t)b->tail, .time_us = b->time_us, .length = b->in_len};
 	if (t) {
 		r.place = (uint8_t)t->place;
 		r.offset = t->offset;
@@ -204,7 +207,7 @@ static ssize_t write_lines(struct logd *d, struct service *s, struct batch *b, s
 
 static void batch_now(struct batch *b, const char *name)
 {
-	*b = (struct batch){ .time_us = realtime_us(), .known.fd = -1 };
+	*b = (struct batch){.time_us = realtime_us(), .known.fd = -1};
 	format_prefix(&b->prefix, b->time_us, name);
 }
 
@@ -227,9 +230,10 @@ static ssize_t round_of(struct logd *d, struct service *s, enum format_tail tail
 	return write_lines(d, s, &b, (size_t)n, stuck ? TAIL_SPLIT : TAIL_KEEP);
 }
 
-/* Why an edge is not enough, fs/pipe.c (Linux 5.14 to 6.18 at least): a writer wakes epoll when it found the pipe empty, and when its write(2) has come to its end. One that
- * found something in it and falls asleep in the middle, because the pipe got full, wakes nobody. So: an edge may only be waited for when the pipe was seen empty. While an unfinished
- * line stays in it, SIGIO is asked for: that is sent before a writer falls asleep, too. It does not say which pipe; main.c then looks at all that have it on. */
+/* Why an edge is not enough, fs/pipe.c (Linux 5.14 to 6.18 at least): a writer wakes epoll when it found the pipe empty, and when its
+ * write(2) has come to its end. One that found something in it and falls asleep in the middle, because the pipe got full, wakes nobody. So:
+ * an edge may only be waited for when the pipe was seen empty. While an unfinished line stays in it, SIGIO is asked for: that is sent
+ * before a writer falls asleep, too. It does not say which pipe; main.c then looks at all that have it on. */
 static void set_async(struct service *s, bool on)
 {
 	if (s->async == on)
@@ -245,7 +249,7 @@ static void set_async(struct service *s, bool on)
 /* It writes faster than we read: others have their turn, then its. Modifying makes an edge if there is something to read. */
 static void look_again_later(struct logd *d, struct service *s)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = s };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.ptr = s};
 	epoll_ctl(d->epoll, EPOLL_CTL_MOD, s->pipe, &ev);
 }
 
@@ -300,7 +304,7 @@ static void recorded_target(struct logd *d, const struct journal_record *r, stru
 
 static int write_again(struct logd *d, struct service *s, const struct journal_record *j, size_t n)
 {
-	struct batch b = { .time_us = j->time_us };
+	struct batch b = {.time_us = j->time_us};
 	enum format_tail tail = j->tail == TAIL_END ? TAIL_END : TAIL_SPLIT;
 	format_prefix(&b.prefix, j->time_us, j->name);
 	for (size_t pos = 0; pos < n; pos += b.in_len) {
@@ -324,7 +328,7 @@ static int write_again(struct logd *d, struct service *s, const struct journal_r
 
 int batch_recover(struct logd *d, struct err *e)
 {
-	struct journal_record j = { .phase = J_IDLE };
+	struct journal_record j = {.phase = J_IDLE};
 	bool have = journal_last(&d->journal, &j);
 	if (have && j.phase == J_MOVE)
 		spare_recover(d, &j);
@@ -335,14 +339,15 @@ int batch_recover(struct logd *d, struct err *e)
 		return 0;
 	if (j.phase != J_WRITTEN) {
 		if (j.phase != J_STAGED)
-			j = (struct journal_record){ .name = "rastlogd", .time_us = realtime_us() };
+			j = (struct journal_record){.name = "rastlogd", .time_us = realtime_us()};
 		ssize_t n = peek(d, d->stage[0]);
 		if (n < 0)
 			return err_sys(e, (int)n, "copy the stage pipe");
 		_cleanup_free_ struct service *s = calloc(1, sizeof *s + sizeof j.name);
 		if (!s)
 			return err_sys(e, -ENOMEM, "recover");
-		*s = (struct service){ .pipe = -1, .slot = -1, .max_size = UINT32_MAX, .spare = j.phase == J_STAGED && j.place == PLACE_SPARE };
+		*s = (struct service){
+			.pipe = -1, .slot = -1, .max_size = UINT32_MAX, .spare = j.phase == J_STAGED && j.place == PLACE_SPARE};
 		memcpy(s->name, j.name, sizeof j.name);
 		write_again(d, s, &j, (size_t)n);
 		store_close(d, s);

@@ -7,13 +7,13 @@
 
 void control_event(struct logd *d, uint16_t type, const char *name, int error, uint64_t token, uint64_t lost)
 {
-	struct logd_event ev = { .version = LOGD_VERSION, .type = type, .pid = getpid(), .error = error, .token = token, .lost = lost };
+	struct logd_event ev = {.version = LOGD_VERSION, .type = type, .pid = getpid(), .error = error, .token = token, .lost = lost};
 	if (d->control < 0)
 		return;
 	snprintf(ev.name, sizeof ev.name, "%.63s", name);
 	/* Never blocks: rastd may be away for long. What it can't be told for lack of room it asks for again. */
-	struct iovec iov = { &ev, sizeof ev };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov = {&ev, sizeof ev};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	ssize_t r = sys_sendmsg(d->control, &msg, MSG_DONTWAIT);
 	if (r < 0 && r != -EAGAIN && r != -EPIPE && r != -ECONNRESET)
 		log_warning("can't tell rastd about '%s': %s", name, strerror((int)-r));
@@ -74,14 +74,19 @@ static void do_reopen(struct logd *d, const struct logd_request *q, int *fd)
 }
 
 static void (*const handlers[])(struct logd *, const struct logd_request *, int *fd) = {
-	[LOGD_ADD] = do_add, [LOGD_FLUSH] = do_flush, [LOGD_DROP] = do_drop, [LOGD_SYNC] = do_sync, [LOGD_REOPEN] = do_reopen,
+	[LOGD_ADD] = do_add,
+	[LOGD_FLUSH] = do_flush,
+	[LOGD_DROP] = do_drop,
+	[LOGD_SYNC] = do_sync,
+	[LOGD_REOPEN] = do_reopen,
 };
 
 static void handle(struct logd *d, struct logd_request *q, size_t n, int *fd)
 {
 	q->name[sizeof q->name - 1] = '\0';
 	if (n != sizeof *q || q->version != LOGD_VERSION || q->type >= ARRAY_SIZE(handlers) || !handlers[q->type])
-		log_warning("a packet of %zu bytes, version %u, type %u is not for this logger (version %d): ignored", n, q->version, q->type, LOGD_VERSION);
+		log_warning("a packet of %zu bytes, version %u, type %u is not for this logger (version %d): ignored", n, q->version,
+			q->type, LOGD_VERSION);
 	else
 		handlers[q->type](d, q, fd);
 }
@@ -89,8 +94,8 @@ static void handle(struct logd *d, struct logd_request *q, size_t n, int *fd)
 void control_read(struct logd *d)
 {
 	while (!d->fatal) {
-		struct logd_request q = { 0 };
-		int fds[4] = { -1, -1, -1, -1 };
+		struct logd_request q = {0};
+		int fds[4] = {-1, -1, -1, -1};
 		size_t n_fds = ARRAY_SIZE(fds);
 		ssize_t n = fd_recv(d->control, &q, sizeof q, fds, &n_fds, MSG_DONTWAIT);
 		if (n == -EAGAIN)

@@ -1,4 +1,5 @@
-/* crash.h: points at which a test kills the logger. RAST_CRASH_AT="point:n": SIGKILL when the n-th time comes by `point`. Only with -DRAST_FAULTS. */
+/* crash.h: points at which a test kills the logger. RAST_CRASH_AT="point:n": SIGKILL when the n-th time comes by `point`. Only with
+ * -DRAST_FAULTS. */
 #ifndef RAST_LOGGER_CRASH_H
 #define RAST_LOGGER_CRASH_H
 

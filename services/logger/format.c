@@ -118,7 +118,7 @@ static size_t piece_end(const char *s, size_t len)
 /* One whole line s[0..n), without its newline. False when it does not fit. */
 static bool put_line(struct out *o, const struct format_prefix *p, const char *s, size_t n)
 {
-	struct out w = { o->p, o->end - 5 }; /* room for "\x5c\n" */
+	struct out w = {o->p, o->end - 5}; /* room for "\x5c\n" */
 	if (w.end < w.p || (size_t)(w.end - w.p) < p->len)
 		return false;
 	memcpy(w.p, p->text, p->len);
@@ -140,7 +140,7 @@ static bool put_line(struct out *o, const struct format_prefix *p, const char *s
 /* The first piece of a line that is too long, of at most n bytes. Returns how many were taken. */
 static size_t put_piece(struct out *o, const struct format_prefix *p, const char *s, size_t n, bool whole)
 {
-	struct out w = { o->p, o->end - 2 };
+	struct out w = {o->p, o->end - 2};
 	memcpy(w.p, p->text, p->len);
 	w.p += p->len;
 	size_t used = put_text(&w, s, n);
@@ -157,7 +157,7 @@ static size_t put_piece(struct out *o, const struct format_prefix *p, const char
 
 size_t format_lines(const struct format_prefix *p, const char *in, size_t n, enum format_tail *tail, char *out, size_t cap, size_t *out_len)
 {
-	struct out o = { out, out + cap };
+	struct out o = {out, out + cap};
 	size_t pos = 0;
 	enum format_tail want = *tail;
 	*tail = TAIL_KEEP;

@@ -62,7 +62,7 @@ static int map_shared(struct journal *j, const char *path, struct err *e)
 
 int journal_open(struct journal *j, const char *path, struct err *e)
 {
-	*j = (struct journal){ 0 };
+	*j = (struct journal){0};
 	int r = path ? map_shared(j, path, e) : 0;
 	if (!j->map) {
 		int q = map_private(j);

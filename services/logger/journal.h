@@ -1,9 +1,9 @@
 /* journal.h: log.state, what the logger was about to do when it was killed.
  *
- * A batch (whole lines of one service) goes from the service's pipe into the stage pipe, from there to the file, and out of the stage pipe. The stage pipe
- * tells a successor whether there is an unfinished batch; the journal tells whose it is, where it belongs, and whether it has been written.
- * The file is mapped shared on tmpfs: nothing is to be flushed, a store survives the process. It holds two copies of one record; the older one is filled and gets
- * its sequence number last, so that SIGKILL at any instruction leaves one whole copy. */
+ * A batch (whole lines of one service) goes from the service's pipe into the stage pipe, from there to the file, and out of the stage pipe.
+ * The stage pipe tells a successor whether there is an unfinished batch; the journal tells whose it is, where it belongs, and whether it
+ * has been written. The file is mapped shared on tmpfs: nothing is to be flushed, a store survives the process. It holds two copies of one
+ * record; the older one is filled and gets its sequence number last, so that SIGKILL at any instruction leaves one whole copy. */
 #ifndef RAST_LOGGER_JOURNAL_H
 #define RAST_LOGGER_JOURNAL_H
 
@@ -34,7 +34,8 @@ struct journal {
 	bool shared; /* false: private memory, so that the logger works when log.state can't be made */
 };
 
-/* Map path, making it if need be. On failure the journal works on private memory: lines may then be doubled by a SIGKILL, and e says so. NULL path: private memory. */
+/* Map path, making it if need be. On failure the journal works on private memory: lines may then be doubled by a SIGKILL, and e says so.
+ * NULL path: private memory. */
 int journal_open(struct journal *j, const char *path, struct err *e);
 void journal_close(struct journal *j);
 /* The newest whole record; false when there is none. */

@@ -19,16 +19,22 @@ static const char *log_dir = "/var/log/rastos", *run_dir = "/run/rastos", *size_
 static long files = LOGD_DEFAULT_FILES;
 
 static const struct opt options[] = {
-	{ "log-dir", 'd', OPT_STRING, "DIR", "where NAME.log is written (default /var/log/rastos)", &log_dir },
-	{ "run-dir", 0, OPT_STRING, "DIR", "where log.state and the folder log for lines that the disk refuses are (default /run/rastos)", &run_dir },
-	{ "Without rastd", 0, OPT_GROUP, NULL, NULL, NULL },
-	{ "size", 's', OPT_STRING, "BYTES", "rotate NAME.log at this size (default 1M)", &size_text },
-	{ "files", 'n', OPT_INT, "N", "rotated files that are kept (default 8)", &files },
+	{"log-dir", 'd', OPT_STRING, "DIR", "where NAME.log is written (default /var/log/rastos)", &log_dir},
+	{"run-dir", 0, OPT_STRING, "DIR", "where log.state and the folder log for lines that the disk refuses are (default /run/rastos)",
+		&run_dir},
+	{"Without rastd", 0, OPT_GROUP, NULL, NULL, NULL},
+	{"size", 's', OPT_STRING, "BYTES", "rotate NAME.log at this size (default 1M)", &size_text},
+	{"files", 'n', OPT_INT, "N", "rotated files that are kept (default 8)", &files},
 };
 
 static const struct program program = {
-	.name = "rastlogd", .summary = "write the output of services to their log files, each line exactly once", .man = "rastlogd(8)",
-	.opts = options, .n_opts = ARRAY_SIZE(options), .operands = "[NAME]", .version = RAST_VERSION,
+	.name = "rastlogd",
+	.summary = "write the output of services to their log files, each line exactly once",
+	.man = "rastlogd(8)",
+	.opts = options,
+	.n_opts = ARRAY_SIZE(options),
+	.operands = "[NAME]",
+	.version = RAST_VERSION,
 };
 
 static int make_pipes(struct logd *d, struct err *e)
@@ -48,7 +54,8 @@ static int make_pipes(struct logd *d, struct err *e)
 	fcntl(d->scratch[1], F_SETPIPE_SZ, size);
 	int scratch = fcntl(d->scratch[1], F_GETPIPE_SZ);
 	if (size <= 0 || scratch <= 0 || scratch > size)
-		return err_set(e, -EINVAL, "descriptors %d and %d have to be the two ends of an ordinary pipe", LOGD_STAGE_READ_FD, LOGD_STAGE_WRITE_FD);
+		return err_set(e, -EINVAL, "descriptors %d and %d have to be the two ends of an ordinary pipe", LOGD_STAGE_READ_FD,
+			LOGD_STAGE_WRITE_FD);
 	d->scratch_size = (unsigned)scratch;
 	d->null = sys_openat(AT_FDCWD, "/dev/null", O_WRONLY, 0);
 	return d->null < 0 ? err_sys(e, d->null, "open /dev/null") : 0;
@@ -56,7 +63,7 @@ static int make_pipes(struct logd *d, struct err *e)
 
 static int watch(struct logd *d, int fd, uint32_t events, void *tag)
 {
-	struct epoll_event ev = { .events = events, .data.ptr = tag };
+	struct epoll_event ev = {.events = events, .data.ptr = tag};
 	return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
@@ -93,10 +100,11 @@ static int set_up(struct logd *d, int *signals, const char *state, struct err *e
 	if (r < 0)
 		return r;
 	d->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (d->epoll < 0 || (r = watch_signals(d, signals)) < 0 || (d->control >= 0 && (r = watch(d, d->control, EPOLLIN, &d->control)) < 0))
+	if (d->epoll < 0 || (r = watch_signals(d, signals)) < 0 ||
+		(d->control >= 0 && (r = watch(d, d->control, EPOLLIN, &d->control)) < 0))
 		return err_sys(e, r < 0 ? r : -errno, "set up epoll");
 	store_open_dirs(d);
-	_cleanup_err_ struct err j = { 0 };
+	_cleanup_err_ struct err j = {0};
 	if (journal_open(&d->journal, state, &j) < 0) {
 		if (!d->journal.map)
 			return err_set(e, j.code, "%s", err_text(&j));
@@ -227,7 +235,7 @@ static int prepare(struct logd *d, const char *name, char *spare, size_t size)
 
 int main(int argc, char **argv)
 {
-	static struct logd d = { .log_fd = -1, .spare_fd = -1, .control = -1, .stage = { -1, -1 }, .spare_file = -1 };
+	static struct logd d = {.log_fd = -1, .spare_fd = -1, .control = -1, .stage = {-1, -1}, .spare_file = -1};
 	static char spare[4096]; /* d points to it */
 	char state[4096];
 	int signals, r = opt_parse(&program, options, ARRAY_SIZE(options), &argc, &argv);
@@ -240,7 +248,7 @@ int main(int argc, char **argv)
 	umask(0022);
 	if ((r = prepare(&d, name, spare, sizeof spare)))
 		return r;
-	_cleanup_err_ struct err e = { 0 };
+	_cleanup_err_ struct err e = {0};
 	snprintf(state, sizeof state, "%s/log.state", run_dir);
 	sandbox_enter();
 	if (set_up(&d, &signals, name ? NULL : state, &e) < 0) {

@@ -11,8 +11,8 @@
  *                          service's pipe to its file are in here, and nowhere else, so that SIGKILL of the logger loses none and
  *                          doubles none. Nobody but the logger reads or writes it. Its capacity should be the default (64 KiB).
  *
- * A conversation: the logger sends READY as soon as it has brought a predecessor's unfinished batch to its end. rastd then sends ADD for every
- * service that has a pipe. ADD of a name that is known already is welcome: with the same pipe it only changes the settings, with
+ * A conversation: the logger sends READY as soon as it has brought a predecessor's unfinished batch to its end. rastd then sends ADD for
+ * every service that has a pipe. ADD of a name that is known already is welcome: with the same pipe it only changes the settings, with
  * another one the old pipe is emptied first. Hence a new rastd may send all ADDs without knowing how long the logger has lived.
  * Send without blocking (MSG_DONTWAIT) and wait for EPOLLOUT on EAGAIN: the queue holds some 250 packets.
  * ETOOMANYREFS (more descriptors in flight than RLIMIT_NOFILE) is treated like EAGAIN, with a timer. */
@@ -25,39 +25,42 @@
 #define LOGD_CONTROL_FD 3
 #define LOGD_STAGE_READ_FD 4
 #define LOGD_STAGE_WRITE_FD 5
-#define LOGD_NAME_MAX 63              /* NAME_LEN_MAX of base/str.h */
-#define LOGD_DEFAULT_SIZE (1u << 20)  /* bytes of NAME.log before it is rotated */
-#define LOGD_DEFAULT_FILES 8          /* rotated files kept beside NAME.log: NAME.log.1 is the newest */
+#define LOGD_NAME_MAX 63             /* NAME_LEN_MAX of base/str.h */
+#define LOGD_DEFAULT_SIZE (1u << 20) /* bytes of NAME.log before it is rotated */
+#define LOGD_DEFAULT_FILES 8         /* rotated files kept beside NAME.log: NAME.log.1 is the newest */
 
 enum logd_type {
 	/* rastd -> logger: struct logd_request */
-	LOGD_ADD = 1,  /* name, max_size, max_files; SCM_RIGHTS: the read end of the service's pipe (one descriptor) */
-	LOGD_FLUSH,    /* name: the service has ended: write what is in its pipe, an unfinished last line included */
-	LOGD_DROP,     /* name: FLUSH, then forget the service and close its pipe */
-	LOGD_SYNC,     /* token, flags: answered by SYNCED when every byte that was in a pipe at the time this was read has been written (whole lines; with LOGD_SYNC_PARTIAL unfinished ones too).
-	                * name: only this service's pipe; empty: all */
-	LOGD_REOPEN,   /* close every open file: somebody has moved them (SIGHUP does the same) */
+	LOGD_ADD = 1, /* name, max_size, max_files; SCM_RIGHTS: the read end of the service's pipe (one descriptor) */
+	LOGD_FLUSH,   /* name: the service has ended: write what is in its pipe, an unfinished last line included */
+	LOGD_DROP,    /* name: FLUSH, then forget the service and close its pipe */
+	LOGD_SYNC, /* token, flags: answered by SYNCED when every byte that was in a pipe at the time this was read has been written (whole
+		    * lines; with LOGD_SYNC_PARTIAL unfinished ones too). name: only this service's pipe; empty: all */
+	LOGD_REOPEN, /* close every open file: somebody has moved them (SIGHUP does the same) */
 
 	/* logger -> rastd: struct logd_event */
 	LOGD_READY = 64, /* pid: a new logger is there: send every ADD */
 	LOGD_SYNCED,     /* token; error: 0, or the negative errno of the fdatasync that was asked for */
-	LOGD_TROUBLE,    /* name, error: NAME.log can't be written (negative errno): lines go to /run/rastos/log from here on; error 0: they have been moved back. lost: lines that could be kept nowhere */
-	LOGD_REFUSED,    /* name, error, token = type of the request: it could not be done (-EINVAL name or descriptor, -ENOENT unknown name, -EMFILE) */
+	LOGD_TROUBLE,    /* name, error: NAME.log can't be written (negative errno): lines go to /run/rastos/log from here on; error 0: they
+			    have been moved back. lost: lines that could be kept nowhere */
+	LOGD_REFUSED, /* name, error, token = type of the request: it could not be done (-EINVAL name or descriptor, -ENOENT unknown name,
+			 -EMFILE) */
 };
 
 enum logd_sync_flags {
 	LOGD_SYNC_PARTIAL = 1, /* write unfinished lines too: at shutdown */
-	LOGD_SYNC_DISK = 2,    /* fdatasync every file written since the last one. Without it nothing is: the logger leaves that to the kernel's write-back */
+	LOGD_SYNC_DISK = 2,    /* fdatasync every file written since the last one. Without it nothing is: the logger leaves that to the
+				  kernel's write-back */
 };
 
 struct logd_request {
 	uint16_t version, type;
 	uint32_t flags;
-	uint64_t token;                  /* SYNC: given back in SYNCED */
-	uint64_t max_size;               /* ADD: bytes, 0: LOGD_DEFAULT_SIZE */
-	uint32_t max_files;              /* ADD: 0: LOGD_DEFAULT_FILES; UINT32_MAX: none is kept */
+	uint64_t token;     /* SYNC: given back in SYNCED */
+	uint64_t max_size;  /* ADD: bytes, 0: LOGD_DEFAULT_SIZE */
+	uint32_t max_files; /* ADD: 0: LOGD_DEFAULT_FILES; UINT32_MAX: none is kept */
 	uint32_t pad;
-	char name[LOGD_NAME_MAX + 1];    /* NUL-terminated */
+	char name[LOGD_NAME_MAX + 1]; /* NUL-terminated */
 };
 
 struct logd_event {

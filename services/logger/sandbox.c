@@ -32,8 +32,8 @@ void sandbox_enter(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* the buffers hold other people's lines */
 	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
 		;
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[2] = {0};
 	if (syscall(SYS_capset, &head, none) < 0)
 		log_warning("can't drop capabilities: %s", strerror(errno));
 }

@@ -76,7 +76,7 @@ static int insert(struct logd *d, struct service *s)
 /* EPOLLET: an unfinished line that stays in its pipe must not keep us awake; see set_async() of batch.c. */
 static int watch(struct logd *d, struct service *s)
 {
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.ptr = s };
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.ptr = s};
 	s->async = false;
 	return epoll_ctl(d->epoll, EPOLL_CTL_ADD, s->pipe, &ev) < 0 ? -errno : 0;
 }

@@ -1,6 +1,6 @@
 /* spare.c: when the disk can't be written (full, read-only, not there), a service must not block on it: its lines go to a folder on
- * tmpfs, bounded per service and in all, and are moved back when the disk takes them again. What goes beyond the bounds is counted, and the number
- * becomes a line of the log. The only timer of the logger is here, and runs only while something waits to be moved back. */
+ * tmpfs, bounded per service and in all, and are moved back when the disk takes them again. What goes beyond the bounds is counted, and the
+ * number becomes a line of the log. The only timer of the logger is here, and runs only while something waits to be moved back. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -60,8 +60,8 @@ void spare_scan(struct logd *d)
 void spare_enter(struct logd *d, struct service *s, int error)
 {
 	if (!d->spare_any) {
-		log_warning("can't write %s/%s.log: %s; lines go to %s until it can be written again", d->log_dir, s->name, strerror(-error),
-			d->spare_dir ? d->spare_dir : "nowhere");
+		log_warning("can't write %s/%s.log: %s; lines go to %s until it can be written again", d->log_dir, s->name,
+			strerror(-error), d->spare_dir ? d->spare_dir : "nowhere");
 		retry_soon(d);
 	}
 	d->spare_any = true;
@@ -162,12 +162,13 @@ static int open_main(struct logd *d, const char *name, uint64_t n, struct target
 	return r < 0 ? r : store_open(d->log_fd, name, t);
 }
 
-/* One spare file: append it, then remove it. The removal is what makes it done: found again after SIGKILL, what was appended is cut off and it starts anew. */
+/* One spare file: append it, then remove it. The removal is what makes it done: found again after SIGKILL, what was appended is cut off and
+ * it starts anew. */
 static int move_file(struct logd *d, const char *name, unsigned number)
 {
 	char file[STORE_NAME_MAX];
 	struct stat st;
-	struct target t = { .fd = -1 };
+	struct target t = {.fd = -1};
 	if (d->spare_fd < 0)
 		return 0;
 	_cleanup_close_ int from = sys_openat(d->spare_fd, store_name(file, name, number), O_RDONLY | O_NOFOLLOW, 0);
@@ -177,7 +178,12 @@ static int move_file(struct logd *d, const char *name, unsigned number)
 	if (r < 0)
 		return r;
 	_cleanup_close_ int to = t.fd;
-	struct journal_record j = { .phase = J_MOVE, .spare = (uint8_t)number, .spare_inode = st.st_ino, .offset = t.offset, .inode = t.inode, .length = (uint64_t)st.st_size };
+	struct journal_record j = {.phase = J_MOVE,
+		.spare = (uint8_t)number,
+		.spare_inode = st.st_ino,
+		.offset = t.offset,
+		.inode = t.inode,
+		.length = (uint64_t)st.st_size};
 	snprintf(j.name, sizeof j.name, "%.63s", name);
 	journal_commit(&d->journal, &j);
 	r = copy_to(d, from, &t, (uint64_t)st.st_size);
@@ -254,7 +260,8 @@ void spare_retry(struct logd *d)
 			ok = spare_move_back(d, d->services[i]->name) >= 0;
 	if (ok) {
 		if (d->spare_any)
-			log_notice("%s can be written again; nothing waits in %s any more", d->log_dir, d->spare_dir ? d->spare_dir : "memory");
+			log_notice("%s can be written again; nothing waits in %s any more", d->log_dir,
+				d->spare_dir ? d->spare_dir : "memory");
 		d->spare_any = false;
 		d->retry_in = RETRY_MIN_US;
 		return;
@@ -268,7 +275,8 @@ int spare_recover(struct logd *d, const struct journal_record *j)
 	char file[STORE_NAME_MAX];
 	struct stat st;
 	struct target t;
-	if (d->spare_fd < 0 || d->log_fd < 0 || fstatat(d->spare_fd, store_name(file, j->name, j->spare), &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != j->spare_inode)
+	if (d->spare_fd < 0 || d->log_fd < 0 || fstatat(d->spare_fd, store_name(file, j->name, j->spare), &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		st.st_ino != j->spare_inode)
 		return 0; /* it was removed: all of it is in the log */
 	int r = store_open(d->log_fd, j->name, &t);
 	if (r < 0)
@@ -276,7 +284,7 @@ int spare_recover(struct logd *d, const struct journal_record *j)
 	_cleanup_close_ int fd = t.fd;
 	if (t.inode == j->inode && t.offset > j->offset)
 		r = sys_ftruncate(fd, (off_t)j->offset);
-	struct journal_record idle = { .phase = J_IDLE };
+	struct journal_record idle = {.phase = J_IDLE};
 	journal_commit(&d->journal, &idle);
 	return r;
 }

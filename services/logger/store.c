@@ -43,7 +43,7 @@ static void forget(struct logd *d, struct open_file *f)
 	d->dirty_closed |= f->dirty;
 	f->owner->slot = -1;
 	close(f->fd);
-	*f = (struct open_file){ .fd = -1 };
+	*f = (struct open_file){.fd = -1};
 }
 
 void store_close(struct logd *d, struct service *s)
@@ -87,7 +87,7 @@ int store_open(int dirfd, const char *name, struct target *t)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EBADF;
-	*t = (struct target){ .fd = take_fd(&fd), .offset = (uint64_t)st.st_size, .inode = st.st_ino };
+	*t = (struct target){.fd = take_fd(&fd), .offset = (uint64_t)st.st_size, .inode = st.st_ino};
 	return 0;
 }
 
@@ -101,7 +101,7 @@ static int open_log(struct logd *d, struct service *s, struct target *t)
 	if (r < 0)
 		return r;
 	struct open_file *f = free_slot(d);
-	*f = (struct open_file){ .owner = s, .fd = t->fd };
+	*f = (struct open_file){.owner = s, .fd = t->fd};
 	s->slot = (int16_t)(f - d->open);
 	return 0;
 }
@@ -117,7 +117,7 @@ static bool open_already(struct logd *d, struct service *s, struct target *t)
 		forget(d, f);
 		return false;
 	}
-	*t = (struct target){ .fd = f->fd, .offset = (uint64_t)st.st_size, .inode = st.st_ino };
+	*t = (struct target){.fd = f->fd, .offset = (uint64_t)st.st_size, .inode = st.st_ino};
 	return true;
 }
 

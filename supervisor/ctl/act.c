@@ -17,7 +17,7 @@ static void print_names(const char *intro, const json_t *names)
 	if (json_array_size(names) == 0)
 		return;
 	printf("%s", intro);
-	json_array_foreach(names, i, s)
+	json_array_foreach (names, i, s)
 		printf(" %s", json_string_value(s));
 	putchar('\n');
 }
@@ -117,7 +117,7 @@ static void print_problems(const json_t *problems)
 {
 	size_t i;
 	json_t *q;
-	json_array_foreach(problems, i, q) {
+	json_array_foreach (problems, i, q) {
 		print_place(js(q, "file"), ji(q, "line"));
 		fprintf(stderr, "%s: %s\n", js(q, "level"), js(q, "text"));
 	}
@@ -126,7 +126,7 @@ static void print_problems(const json_t *problems)
 static void print_applied(const json_t *r)
 {
 	const char *would = set.dry_run ? "would be " : "";
-	static const char *const keys[] = { "added", "removed", "changed", "restarted" };
+	static const char *const keys[] = {"added", "removed", "changed", "restarted"};
 	bool any = false;
 	print_problems(json_object_get(r, "problems"));
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
@@ -185,7 +185,8 @@ VERB(reexec)
 		after = NULL;
 		if (ctl_try("Ping", NULL, 1000000, &after) == CTL_OK && ji(after, "instance") != ji(before, "instance")) {
 			if (!set.quiet)
-				printf("rastd %s (process %lld) goes on; before: %s\n", js(after, "version"), (long long)ji(after, "pid"), js(before, "version"));
+				printf("rastd %s (process %lld) goes on; before: %s\n", js(after, "version"), (long long)ji(after, "pid"),
+					js(before, "version"));
 			return CTL_OK;
 		}
 		usleep(50000);

@@ -23,7 +23,8 @@ static void on_problem(int level, const char *file, int line, const char *text, 
 	if (r->silent)
 		return;
 	if (r->problems)
-		json_array_append_new(r->problems, json_pack("{s:s, s:s?, s:i, s:s}", "level", error ? "error" : "warning", "file", file, "line", line, "text", text));
+		json_array_append_new(r->problems,
+			json_pack("{s:s, s:s?, s:i, s:s}", "level", error ? "error" : "warning", "file", file, "line", line, "text", text));
 	else {
 		print_place(file, line);
 		fprintf(stderr, "%s%s\n", error ? "" : "warning: ", text);
@@ -32,7 +33,7 @@ static void on_problem(int level, const char *file, int line, const char *text, 
 
 static int compile(const char *const *dirs, unsigned n, const char *enabled, struct report *report, size_t *services)
 {
-	struct graph_source src = { .dirs = dirs, .n_dirs = n, .enabled_dir = enabled };
+	struct graph_source src = {.dirs = dirs, .n_dirs = n, .enabled_dir = enabled};
 	_cleanup_free_ void *blob = NULL;
 	size_t size = 0;
 	int r = graph_compile(&src, 1, on_problem, report, &blob, &size);
@@ -48,13 +49,13 @@ static int check_machine(struct report *report, size_t *services)
 	snprintf(etc, sizeof etc, "%s/services", set.etc_dir);
 	snprintf(lib, sizeof lib, "%s/services", set.lib_dir);
 	snprintf(enabled, sizeof enabled, "%s/enabled", set.etc_dir);
-	const char *dirs[] = { etc, lib };
+	const char *dirs[] = {etc, lib};
 	return compile(dirs, ARRAY_SIZE(dirs), access(enabled, F_OK) == 0 ? enabled : NULL, report, services);
 }
 
 unsigned check_machine_errors(bool tell)
 {
-	struct report report = { .silent = !tell };
+	struct report report = {.silent = !tell};
 	size_t services = 0;
 	check_machine(&report, &services);
 	return report.errors;
@@ -77,7 +78,7 @@ static int check_file(const char *path, struct report *report, size_t *services)
 	snprintf(shown, sizeof shown, "%s/%s", dir, slash ? slash + 1 : copy);
 	snprintf(etc, sizeof etc, "%s/services", set.etc_dir);
 	snprintf(lib, sizeof lib, "%s/services", set.lib_dir);
-	const char *dirs[] = { dir, etc, lib };
+	const char *dirs[] = {dir, etc, lib};
 	report->only = shown;
 	int r = compile(dirs, ARRAY_SIZE(dirs), NULL, report, services);
 	report->only = NULL;
@@ -87,7 +88,7 @@ static int check_file(const char *path, struct report *report, size_t *services)
 static int check_one(const char *path, struct report *report, size_t *services)
 {
 	struct stat st;
-	const char *dirs[] = { path };
+	const char *dirs[] = {path};
 	if (stat(path, &st) < 0)
 		return -errno;
 	return S_ISDIR(st.st_mode) ? compile(dirs, 1, NULL, report, services) : check_file(path, report, services);
@@ -96,18 +97,21 @@ static int check_one(const char *path, struct report *report, size_t *services)
 static int finish(const struct report *report, size_t services, bool unread)
 {
 	if (set.json) {
-		print_json(json_pack("{s:b, s:I, s:O}", "ok", report->errors == 0 && !unread, "services", (json_int_t)services, "problems", report->problems));
+		print_json(json_pack("{s:b, s:I, s:O}", "ok", report->errors == 0 && !unread, "services", (json_int_t)services, "problems",
+			report->problems));
 	} else if (report->errors) {
-		ctl_error(CTL_FAILED, "%u error%s, %u warning%s", report->errors, report->errors == 1 ? "" : "s", report->warnings, report->warnings == 1 ? "" : "s");
+		ctl_error(CTL_FAILED, "%u error%s, %u warning%s", report->errors, report->errors == 1 ? "" : "s", report->warnings,
+			report->warnings == 1 ? "" : "s");
 	} else if (!set.quiet && !unread) {
-		printf("%zu service%s, no error, %u warning%s\n", services, services == 1 ? "" : "s", report->warnings, report->warnings == 1 ? "" : "s");
+		printf("%zu service%s, no error, %u warning%s\n", services, services == 1 ? "" : "s", report->warnings,
+			report->warnings == 1 ? "" : "s");
 	}
 	return report->errors ? CTL_FAILED : CTL_OK;
 }
 
 VERB(check)
 {
-	struct report report = { .problems = set.json ? json_array() : NULL };
+	struct report report = {.problems = set.json ? json_array() : NULL};
 	size_t services = 0;
 	int status = CTL_OK, r = argc < 2 ? check_machine(&report, &services) : 0;
 	if (r < 0 && r != -EINVAL)

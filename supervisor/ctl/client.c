@@ -58,7 +58,7 @@ static void print_list(const json_t *list)
 {
 	size_t i;
 	json_t *s;
-	json_array_foreach(list, i, s)
+	json_array_foreach (list, i, s)
 		fprintf(stderr, "%s%s", i ? ", " : "", json_string_value(s) ? json_string_value(s) : "?");
 }
 
@@ -66,7 +66,7 @@ static void print_log(const json_t *log)
 {
 	size_t i;
 	json_t *s;
-	json_array_foreach(log, i, s) {
+	json_array_foreach (log, i, s) {
 		fputs("  ", stderr);
 		print_clean(stderr, json_string_value(s) ? json_string_value(s) : "");
 		fputc('\n', stderr);
@@ -76,7 +76,8 @@ static void print_log(const json_t *log)
 static int no_such_service(const json_t *p)
 {
 	const char *near = js(p, "near");
-	return ctl_error(CTL_DENIED, "there is no service '%s'%s%s%s", js(p, "name"), *near ? "; did you mean '" : "; 'rastctl list' shows them all", near, *near ? "'?" : "");
+	return ctl_error(CTL_DENIED, "there is no service '%s'%s%s%s", js(p, "name"),
+		*near ? "; did you mean '" : "; 'rastctl list' shows them all", near, *near ? "'?" : "");
 }
 
 static int has_dependents(const json_t *p)
@@ -89,7 +90,8 @@ static int has_dependents(const json_t *p)
 
 static int conflict(const json_t *p)
 {
-	return ctl_error(CTL_FAILED, "'%s' conflicts with '%s', which is wanted; stop that first, or use --force", js(p, "name"), js(p, "with"));
+	return ctl_error(
+		CTL_FAILED, "'%s' conflicts with '%s', which is wanted; stop that first, or use --force", js(p, "name"), js(p, "with"));
 }
 
 static int start_failed(const json_t *p)
@@ -127,7 +129,7 @@ static int invalid(const json_t *p)
 {
 	size_t i;
 	json_t *q;
-	json_array_foreach(json_object_get(p, "problems"), i, q) {
+	json_array_foreach (json_object_get(p, "problems"), i, q) {
 		print_place(js(q, "file"), ji(q, "line"));
 		fprintf(stderr, "%s%s\n", streq(js(q, "level"), "warning") ? "warning: " : "", js(q, "text"));
 	}
@@ -171,21 +173,21 @@ static const struct {
 	int (*say)(const json_t *parameters);
 	int status; /* what say() returns, for calls whose errors are not printed */
 } errors[] = {
-	{ INTERFACE ".NoSuchService", no_such_service, CTL_DENIED },
-	{ INTERFACE ".HasDependents", has_dependents, CTL_FAILED },
-	{ INTERFACE ".Conflict", conflict, CTL_FAILED },
-	{ INTERFACE ".StartFailed", start_failed, CTL_FAILED },
-	{ INTERFACE ".StopFailed", stop_failed, CTL_FAILED },
-	{ INTERFACE ".Timeout", timed_out, CTL_FAILED },
-	{ INTERFACE ".Invalid", invalid, CTL_FAILED },
-	{ INTERFACE ".Busy", busy, CTL_FAILED },
-	{ INTERFACE ".NotPermitted", not_permitted, CTL_DENIED },
-	{ "org.varlink.service.PermissionDenied", not_permitted, CTL_DENIED },
-	{ INTERFACE ".NotRunning", not_running, CTL_NOT_RUNNING },
-	{ INTERFACE ".BadArgument", bad_argument, CTL_USAGE },
-	{ INTERFACE ".Error", plain_error, CTL_FAILED },
-	{ "org.varlink.service.MethodNotFound", too_old, CTL_FAILED },
-	{ "org.varlink.service.MethodNotImplemented", too_old, CTL_FAILED },
+	{INTERFACE ".NoSuchService", no_such_service, CTL_DENIED},
+	{INTERFACE ".HasDependents", has_dependents, CTL_FAILED},
+	{INTERFACE ".Conflict", conflict, CTL_FAILED},
+	{INTERFACE ".StartFailed", start_failed, CTL_FAILED},
+	{INTERFACE ".StopFailed", stop_failed, CTL_FAILED},
+	{INTERFACE ".Timeout", timed_out, CTL_FAILED},
+	{INTERFACE ".Invalid", invalid, CTL_FAILED},
+	{INTERFACE ".Busy", busy, CTL_FAILED},
+	{INTERFACE ".NotPermitted", not_permitted, CTL_DENIED},
+	{"org.varlink.service.PermissionDenied", not_permitted, CTL_DENIED},
+	{INTERFACE ".NotRunning", not_running, CTL_NOT_RUNNING},
+	{INTERFACE ".BadArgument", bad_argument, CTL_USAGE},
+	{INTERFACE ".Error", plain_error, CTL_FAILED},
+	{"org.varlink.service.MethodNotFound", too_old, CTL_FAILED},
+	{"org.varlink.service.MethodNotImplemented", too_old, CTL_FAILED},
 };
 
 static int error_status(const char *name)
@@ -217,7 +219,8 @@ static int unreachable(int error, const char *text)
 		return ctl_error(CTL_DENIED, "%s; ask root for access, or try it with sudo", text);
 	return ctl_error(CTL_UNREACHABLE,
 		"rastd can't be reached: %s\n"
-		"If this machine runs rastOS, PID 1 starts rastd again within moments: try again, and see 'rastctl logs rastd' for why it ended.",
+		"If this machine runs rastOS, PID 1 starts rastd again within moments: try again, and see 'rastctl logs rastd' for why it "
+		"ended.",
 		text);
 }
 
@@ -233,13 +236,14 @@ static int lost(int r, const char *method)
 	if (r == -ETIMEDOUT)
 		return ctl_error(CTL_FAILED, "rastd has not answered %s in time; it goes on with it: see 'rastctl list'", method);
 	if (r == -EPIPE || r == -ECONNRESET || r == -ENODATA || r == 0)
-		return ctl_error(CTL_UNREACHABLE, "rastd went away while it worked on %s; what was wanted is kept: see 'rastctl list'", method);
+		return ctl_error(
+			CTL_UNREACHABLE, "rastd went away while it worked on %s; what was wanted is kept: see 'rastctl list'", method);
 	return ctl_error(CTL_FAILED, "%s: %s", method, strerror(-r));
 }
 
 int ctl_call(const char *method, json_t *params, json_t **reply)
 {
-	_cleanup_err_ struct err e = { 0 };
+	_cleanup_err_ struct err e = {0};
 	_cleanup_free_ char *error = NULL;
 	_cleanup_json_ json_t *got = NULL;
 	char full[128];
@@ -261,7 +265,7 @@ int ctl_call(const char *method, json_t *params, json_t **reply)
 
 int ctl_try(const char *method, json_t *params, uint64_t timeout_us, json_t **reply)
 {
-	_cleanup_err_ struct err e = { 0 };
+	_cleanup_err_ struct err e = {0};
 	_cleanup_free_ char *error = NULL;
 	_cleanup_json_ json_t *got = NULL;
 	char full[128];
@@ -286,7 +290,7 @@ int ctl_try(const char *method, json_t *params, uint64_t timeout_us, json_t **re
 
 int ctl_more(const char *method, json_t *params, ctl_reply_cb cb, void *data)
 {
-	_cleanup_err_ struct err e = { 0 };
+	_cleanup_err_ struct err e = {0};
 	char full[128];
 	int r = connect_quietly(&e);
 	if (r < 0) {

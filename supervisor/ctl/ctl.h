@@ -1,8 +1,9 @@
 /* ctl.h: rastctl, the control program.
  *
- * A client of rastd's Varlink interface (client.c) and, where rastd is not needed, of files: logs, check, cat, boot. Verbs and options are tables (main.c),
- * from which help, man page and completion are made. A verb returns the exit status (docs/design.md, "Exit statuses"); what went wrong has been printed once by
- * the layer that knew what to do about it. Under the names reboot, poweroff, halt, shutdown and telinit the same program does what those always did (power.c). */
+ * A client of rastd's Varlink interface (client.c) and, where rastd is not needed, of files: logs, check, cat, boot. Verbs and options are
+ * tables (main.c), from which help, man page and completion are made. A verb returns the exit status (docs/design.md, "Exit statuses");
+ * what went wrong has been printed once by the layer that knew what to do about it. Under the names reboot, poweroff, halt, shutdown and
+ * telinit the same program does what those always did (power.c). */
 #ifndef RAST_SUPERVISOR_CTL_H
 #define RAST_SUPERVISOR_CTL_H
 
@@ -19,7 +20,8 @@ enum ctl_status { CTL_OK, CTL_FAILED, CTL_USAGE, CTL_NOT_RUNNING, CTL_DENIED /* 
 /* Where the options of the tables are stored. */
 struct settings {
 	const char *run_dir, *etc_dir, *lib_dir, *log_dir, *ledger;
-	bool json, quiet, force, dry_run, no_wait, reverse, names, all, failed, now, restart, no_restart, follow, poweroff, no_color, no_sync, plain;
+	bool json, quiet, force, dry_run, no_wait, reverse, names, all, failed, now, restart, no_restart, follow, poweroff, no_color,
+		no_sync, plain;
 	const char *state, *signal, *since, *until, *message, *type, *old_path;
 	long lines;
 	uint64_t timeout_us;
@@ -39,24 +41,27 @@ json_t *ctl_names(int n, char **names); /* ["a", "b"] */
 /* Print "rastctl: text" to stderr; returns status. */
 int ctl_error(int status, const char *fmt, ...) _printf_(2, 3);
 void print_place(const char *file, int64_t line); /* of a problem, to stderr: "FILE:LINE: "; line 0: "FILE: " */
-extern const char *ctl_name;            /* as which program we were called */
+extern const char *ctl_name;                      /* as which program we were called */
 
 /* --- JSON, shortly --- */
-const char *js(const json_t *o, const char *key);             /* string, or "" */
-int64_t ji(const json_t *o, const char *key);                 /* integer, or 0 */
+const char *js(const json_t *o, const char *key); /* string, or "" */
+int64_t ji(const json_t *o, const char *key);     /* integer, or 0 */
 bool jb(const json_t *o, const char *key);
-int print_json(json_t *o);                                    /* one document and a newline; steals o; returns CTL_OK */
-static inline void json_dropp(json_t **o) { json_decref(*o); }
+int print_json(json_t *o); /* one document and a newline; steals o; returns CTL_OK */
+static inline void json_dropp(json_t **o)
+{
+	json_decref(*o);
+}
 #define _cleanup_json_ _cleanup_(json_dropp)
 
 /* --- text.c: for people --- */
 enum paint { PAINT_NONE, PAINT_GOOD, PAINT_BAD, PAINT_BUSY, PAINT_DIM, PAINT_BOLD };
 bool color_on(void);
-const char *paint_on(enum paint p);     /* escape sequence, or "" when colours are off */
+const char *paint_on(enum paint p); /* escape sequence, or "" when colours are off */
 const char *paint_off(void);
 enum paint state_paint(const char *state);
-unsigned terminal_width(void);          /* 0: not a terminal, nothing is cut */
-size_t text_width(const char *s);       /* columns; one for each character */
+unsigned terminal_width(void);    /* 0: not a terminal, nothing is cut */
+size_t text_width(const char *s); /* columns; one for each character */
 /* "3d 4h", "5min 2s", "120ms": the two largest units. */
 const char *duration_text(char buf[32], uint64_t us);
 const char *size_text(char buf[32], uint64_t bytes);
@@ -65,24 +70,51 @@ const char *time_text(char buf[48], uint64_t realtime_us); /* local time with zo
 void print_clean(FILE *f, const char *s);
 
 #define TABLE_COLUMNS 8
-struct table_cell { char *text; enum paint paint; };
+struct table_cell {
+	char *text;
+	enum paint paint;
+};
 struct table {
 	unsigned n_columns;
 	const char *heads[TABLE_COLUMNS];
-	struct table_cell *cells;           /* rows one after the other */
+	struct table_cell *cells; /* rows one after the other */
 	size_t n_cells, cap;
 };
 int table_add(struct table *t, const char *text, enum paint paint); /* copies text; rows fill from left to right */
-void table_print(const struct table *t); /* the last column is cut at the terminal's edge */
+void table_print(const struct table *t);                            /* the last column is cut at the terminal's edge */
 void table_free(struct table *t);
 #define _cleanup_table_ _cleanup_(table_free)
 
 /* --- the verbs --- */
 #define VERB(name) int verb_##name(int argc, char **argv, void *data)
-VERB(start); VERB(stop); VERB(restart); VERB(reload); VERB(signal); VERB(reset); VERB(wait); VERB(apply); VERB(reexec);
-VERB(list); VERB(status); VERB(tree); VERB(is_active); VERB(is_failed); VERB(is_enabled); VERB(cat); VERB(events); VERB(ping);
-VERB(logs); VERB(check); VERB(enable); VERB(disable); VERB(boot);
-VERB(poweroff); VERB(reboot); VERB(halt); VERB(kexec); VERB(rescue);
+VERB(start);
+VERB(stop);
+VERB(restart);
+VERB(reload);
+VERB(signal);
+VERB(reset);
+VERB(wait);
+VERB(apply);
+VERB(reexec);
+VERB(list);
+VERB(status);
+VERB(tree);
+VERB(is_active);
+VERB(is_failed);
+VERB(is_enabled);
+VERB(cat);
+VERB(events);
+VERB(ping);
+VERB(logs);
+VERB(check);
+VERB(enable);
+VERB(disable);
+VERB(boot);
+VERB(poweroff);
+VERB(reboot);
+VERB(halt);
+VERB(kexec);
+VERB(rescue);
 /* Errors of the service files as rastd would read them, 0 if there are none or they can't be read; told on stderr if `tell`. */
 unsigned check_machine_errors(bool tell);
 int verb_apply_now(void); /* Apply, after links were changed; says nothing when rastd is not there */

@@ -86,8 +86,8 @@ static int show(struct stream **streams, unsigned n, const struct changed *c)
 static int wait_round(int fd, struct stream ***streams, unsigned *n, bool all)
 {
 	char buf[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
-	struct changed c = { .n = 0 };
-	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = STDOUT_FILENO } }; /* the second: the reader of our pipe has gone */
+	struct changed c = {.n = 0};
+	struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = STDOUT_FILENO}}; /* the second: the reader of our pipe has gone */
 	if (poll(p, 2, -1) < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (p[1].revents & (POLLERR | POLLNVAL))
@@ -110,7 +110,7 @@ int logs_follow(struct stream ***streams, unsigned *n, bool all)
 	_cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (fd < 0 || inotify_add_watch(fd, set.log_dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0)
 		return ctl_error(CTL_FAILED, "watch %s: %s", set.log_dir, strerror(errno));
-	struct changed everything = { .all = true }; /* what came between the first look and the watch */
+	struct changed everything = {.all = true}; /* what came between the first look and the watch */
 	int r = show(*streams, *n, &everything);
 	while (r >= 0)
 		r = wait_round(fd, streams, n, all);

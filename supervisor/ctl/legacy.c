@@ -17,7 +17,7 @@ static const char *o_ignored_arg;
 
 static void write_wtmp(void)
 {
-	struct utmpx u = { .ut_type = RUN_LVL };
+	struct utmpx u = {.ut_type = RUN_LVL};
 	struct utsname name;
 	struct timeval tv;
 	if (uname(&name) == 0)
@@ -34,17 +34,17 @@ static void write_wtmp(void)
 /* --- reboot, poweroff, halt --- */
 
 static const struct opt reboot_options[] = {
-	{ "poweroff", 'p', OPT_FLAG, NULL, "power off", &o_poweroff },
-	{ "reboot", 0, OPT_FLAG, NULL, "reboot", &o_reboot },
-	{ "halt", 0, OPT_FLAG, NULL, "stop the machine with its power on", &o_halt },
-	{ "force", 'f', OPT_FLAG, NULL, "don't stop services first; twice: ask the kernel at once", &o_force },
-	{ "wtmp-only", 'w', OPT_FLAG, NULL, "only write the record for last(1)", &o_wtmp_only },
-	{ "no-wtmp", 'd', OPT_FLAG, NULL, "don't write that record", &o_no_wtmp },
-	{ "no-sync", 'n', OPT_FLAG, NULL, "with --force: don't write back what is in memory", &set.no_sync },
-	{ "no-wall", 0, OPT_FLAG, NULL, "don't tell the users", &o_no_wall },
-	{ "dry-run", 0, OPT_FLAG, NULL, "only say what would happen", &set.dry_run },
-	{ "run-dir", 0, OPT_STRING, "DIR", "where rastd's socket is", &set.run_dir },
-	{ "interfaces", 'i', OPT_FLAG, NULL, "accepted for sysvinit's sake: the network goes down with its services", &o_ignored },
+	{"poweroff", 'p', OPT_FLAG, NULL, "power off", &o_poweroff},
+	{"reboot", 0, OPT_FLAG, NULL, "reboot", &o_reboot},
+	{"halt", 0, OPT_FLAG, NULL, "stop the machine with its power on", &o_halt},
+	{"force", 'f', OPT_FLAG, NULL, "don't stop services first; twice: ask the kernel at once", &o_force},
+	{"wtmp-only", 'w', OPT_FLAG, NULL, "only write the record for last(1)", &o_wtmp_only},
+	{"no-wtmp", 'd', OPT_FLAG, NULL, "don't write that record", &o_no_wtmp},
+	{"no-sync", 'n', OPT_FLAG, NULL, "with --force: don't write back what is in memory", &set.no_sync},
+	{"no-wall", 0, OPT_FLAG, NULL, "don't tell the users", &o_no_wall},
+	{"dry-run", 0, OPT_FLAG, NULL, "only say what would happen", &set.dry_run},
+	{"run-dir", 0, OPT_STRING, "DIR", "where rastd's socket is", &set.run_dir},
+	{"interfaces", 'i', OPT_FLAG, NULL, "accepted for sysvinit's sake: the network goes down with its services", &o_ignored},
 };
 
 static enum power_kind kind_of_name(void)
@@ -59,8 +59,13 @@ static enum power_kind chosen_kind(enum power_kind otherwise)
 
 int main_reboot(int argc, char **argv, void *data)
 {
-	const struct program p = { .name = ctl_name, .summary = "power off, reboot or halt the machine", .man = "reboot(8)", .opts = reboot_options,
-		.n_opts = ARRAY_SIZE(reboot_options), .operands = "", .version = RAST_VERSION };
+	const struct program p = {.name = ctl_name,
+		.summary = "power off, reboot or halt the machine",
+		.man = "reboot(8)",
+		.opts = reboot_options,
+		.n_opts = ARRAY_SIZE(reboot_options),
+		.operands = "",
+		.version = RAST_VERSION};
 	int r = opt_parse(&p, reboot_options, ARRAY_SIZE(reboot_options), &argc, &argv);
 	if (r)
 		return r;
@@ -79,26 +84,26 @@ int main_reboot(int argc, char **argv, void *data)
 /* --- shutdown --- */
 
 static const struct opt shutdown_options[] = {
-	{ "poweroff", 'P', OPT_FLAG, NULL, "power off (the default)", &o_poweroff },
-	{ "reboot", 'r', OPT_FLAG, NULL, "reboot", &o_reboot },
-	{ "halt", 'H', OPT_FLAG, NULL, "stop the machine with its power on", &o_halt },
-	{ "kexec", 0, OPT_FLAG, NULL, "start the kernel that kexec(8) has loaded", &o_kexec },
-	{ "down", 'h', OPT_FLAG, NULL, "as --poweroff, or as --halt if that is given too", &o_ignored },
-	{ "warn-only", 'k', OPT_FLAG, NULL, "only tell the users", &o_warn_only },
-	{ "cancel", 'c', OPT_FLAG, NULL, "cancel a scheduled shutdown", &o_cancel },
-	{ "show", 0, OPT_FLAG, NULL, "show the scheduled shutdown", &o_show },
-	{ "no-wall", 0, OPT_FLAG, NULL, "don't tell the users", &o_no_wall },
-	{ "dry-run", 0, OPT_FLAG, NULL, "only say what would happen, and when", &set.dry_run },
-	{ "run-dir", 0, OPT_STRING, "DIR", "where rastd's socket is", &set.run_dir },
-	{ "quick", 'f', OPT_FLAG, NULL, "accepted for sysvinit's sake", &o_ignored },
-	{ "fsck", 'F', OPT_FLAG, NULL, "accepted for sysvinit's sake", &o_ignored },
-	{ "allowed", 'a', OPT_FLAG, NULL, "accepted for sysvinit's sake", &o_ignored },
-	{ "delay", 't', OPT_STRING, "SECONDS", "accepted for sysvinit's sake: each service has a time-out of its own", &o_ignored_arg },
+	{"poweroff", 'P', OPT_FLAG, NULL, "power off (the default)", &o_poweroff},
+	{"reboot", 'r', OPT_FLAG, NULL, "reboot", &o_reboot},
+	{"halt", 'H', OPT_FLAG, NULL, "stop the machine with its power on", &o_halt},
+	{"kexec", 0, OPT_FLAG, NULL, "start the kernel that kexec(8) has loaded", &o_kexec},
+	{"down", 'h', OPT_FLAG, NULL, "as --poweroff, or as --halt if that is given too", &o_ignored},
+	{"warn-only", 'k', OPT_FLAG, NULL, "only tell the users", &o_warn_only},
+	{"cancel", 'c', OPT_FLAG, NULL, "cancel a scheduled shutdown", &o_cancel},
+	{"show", 0, OPT_FLAG, NULL, "show the scheduled shutdown", &o_show},
+	{"no-wall", 0, OPT_FLAG, NULL, "don't tell the users", &o_no_wall},
+	{"dry-run", 0, OPT_FLAG, NULL, "only say what would happen, and when", &set.dry_run},
+	{"run-dir", 0, OPT_STRING, "DIR", "where rastd's socket is", &set.run_dir},
+	{"quick", 'f', OPT_FLAG, NULL, "accepted for sysvinit's sake", &o_ignored},
+	{"fsck", 'F', OPT_FLAG, NULL, "accepted for sysvinit's sake", &o_ignored},
+	{"allowed", 'a', OPT_FLAG, NULL, "accepted for sysvinit's sake", &o_ignored},
+	{"delay", 't', OPT_STRING, "SECONDS", "accepted for sysvinit's sake: each service has a time-out of its own", &o_ignored_arg},
 };
 
 static char *join(int argc, char **argv)
 {
-	struct buf b = { 0 };
+	struct buf b = {0};
 	for (int i = 0; i < argc; i++)
 		buf_addf(&b, "%s%s", i ? " " : "", argv[i]);
 	return b.data;
@@ -127,8 +132,13 @@ static int at_time(enum power_kind kind, uint64_t now, uint64_t when, const char
 
 int main_shutdown(int argc, char **argv, void *data)
 {
-	static const struct program p = { .name = "shutdown", .summary = "power off, reboot or halt the machine, now or later", .man = "shutdown(8)", .opts = shutdown_options,
-		.n_opts = ARRAY_SIZE(shutdown_options), .operands = "[now|+MINUTES|HH:MM] [MESSAGE...]", .version = RAST_VERSION };
+	static const struct program p = {.name = "shutdown",
+		.summary = "power off, reboot or halt the machine, now or later",
+		.man = "shutdown(8)",
+		.opts = shutdown_options,
+		.n_opts = ARRAY_SIZE(shutdown_options),
+		.operands = "[now|+MINUTES|HH:MM] [MESSAGE...]",
+		.version = RAST_VERSION};
 	int r = opt_parse(&p, shutdown_options, ARRAY_SIZE(shutdown_options), &argc, &argv);
 	if (r)
 		return r;
@@ -151,10 +161,10 @@ int main_shutdown(int argc, char **argv, void *data)
 /* --- telinit --- */
 
 static const struct opt telinit_options[] = {
-	{ "no-wall", 0, OPT_FLAG, NULL, "don't tell the users", &o_no_wall },
-	{ "dry-run", 0, OPT_FLAG, NULL, "only say what would happen", &set.dry_run },
-	{ "run-dir", 0, OPT_STRING, "DIR", "where rastd's socket is", &set.run_dir },
-	{ "delay", 't', OPT_STRING, "SECONDS", "accepted for sysvinit's sake: each service has a time-out of its own", &o_ignored_arg },
+	{"no-wall", 0, OPT_FLAG, NULL, "don't tell the users", &o_no_wall},
+	{"dry-run", 0, OPT_FLAG, NULL, "only say what would happen", &set.dry_run},
+	{"run-dir", 0, OPT_STRING, "DIR", "where rastd's socket is", &set.run_dir},
+	{"delay", 't', OPT_STRING, "SECONDS", "accepted for sysvinit's sake: each service has a time-out of its own", &o_ignored_arg},
 };
 
 static int level_poweroff(void)
@@ -169,13 +179,13 @@ static int level_reboot(void)
 
 static int level_single(void)
 {
-	char *words[] = { (char[]){ "rescue" }, NULL };
+	char *words[] = {(char[]){"rescue"}, NULL};
 	return verb_rescue(1, words, NULL);
 }
 
 static int level_many(void)
 {
-	char *words[] = { (char[]){ "start" }, (char[]){ "default" }, NULL };
+	char *words[] = {(char[]){"start"}, (char[]){"default"}, NULL};
 	return verb_start(2, words, NULL);
 }
 
@@ -187,7 +197,7 @@ static int reload(void)
 static int reexec(void)
 {
 	set.quiet = true;
-	char *words[] = { (char[]){ "reexec" }, NULL };
+	char *words[] = {(char[]){"reexec"}, NULL};
 	return verb_reexec(1, words, NULL);
 }
 
@@ -197,15 +207,20 @@ int main_telinit(int argc, char **argv, void *data)
 		const char *letters, *what;
 		int (*run)(void);
 	} levels[] = {
-		{ "0", "power off", level_poweroff },
-		{ "6", "reboot", level_reboot },
-		{ "1sS", "go into rescue mode", level_single },
-		{ "2345", "start everything that is enabled", level_many },
-		{ "qQ", "read the service files anew", reload },
-		{ "uU", "execute rastd anew", reexec },
+		{"0", "power off", level_poweroff},
+		{"6", "reboot", level_reboot},
+		{"1sS", "go into rescue mode", level_single},
+		{"2345", "start everything that is enabled", level_many},
+		{"qQ", "read the service files anew", reload},
+		{"uU", "execute rastd anew", reexec},
 	};
-	static const struct program p = { .name = "telinit", .summary = "what the runlevels of sysvinit mean here", .man = "telinit(8)", .opts = telinit_options,
-		.n_opts = ARRAY_SIZE(telinit_options), .operands = "0|6|1|s|2|3|4|5|q|u", .version = RAST_VERSION };
+	static const struct program p = {.name = "telinit",
+		.summary = "what the runlevels of sysvinit mean here",
+		.man = "telinit(8)",
+		.opts = telinit_options,
+		.n_opts = ARRAY_SIZE(telinit_options),
+		.operands = "0|6|1|s|2|3|4|5|q|u",
+		.version = RAST_VERSION};
 	int r = opt_parse(&p, telinit_options, ARRAY_SIZE(telinit_options), &argc, &argv);
 	if (r)
 		return r;
@@ -217,6 +232,8 @@ int main_telinit(int argc, char **argv, void *data)
 		printf("would %s\n", levels[i].what);
 		return CTL_OK;
 	}
-	return ctl_error(CTL_USAGE, "%s%s%s: it is one of 0 (power off), 6 (reboot), 1 or s (rescue), 2 to 5 (everything), q (read the service files anew), u (execute rastd anew)",
+	return ctl_error(CTL_USAGE,
+		"%s%s%s: it is one of 0 (power off), 6 (reboot), 1 or s (rescue), 2 to 5 (everything), q (read the service files anew), u "
+		"(execute rastd anew)",
 		argc ? "'" : "", argc ? argv[0] : "no level", argc ? "'" : "");
 }

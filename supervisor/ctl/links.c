@@ -29,7 +29,8 @@ static void remove_other_link(int dirfd, const char *name)
 	unlinkat(dirfd, other, 0);
 }
 
-/* Like file_replace() for links: a temporary one, renamed over, and the folder flushed, so that a power cut leaves the old or the new one. */
+/* Like file_replace() for links: a temporary one, renamed over, and the folder flushed, so that a power cut leaves the old or the new one.
+ */
 static int replace_link(int dirfd, const char *name, const char *target)
 {
 	char temporary[NAME_LEN_MAX + 16];
@@ -50,9 +51,9 @@ static int replace_link(int dirfd, const char *name, const char *target)
 /* web@8080 is made from web@8080.ini if there is one, else from the template web@.ini. */
 static bool find_file(const char *name, char *path, size_t size)
 {
-	const char *dirs[] = { set.etc_dir, set.lib_dir };
+	const char *dirs[] = {set.etc_dir, set.lib_dir};
 	const char *at = strchr(name, '@');
-	size_t lengths[] = { strlen(name), at ? (size_t)(at - name + 1) : 0 };
+	size_t lengths[] = {strlen(name), at ? (size_t)(at - name + 1) : 0};
 	for (size_t k = 0; k < ARRAY_SIZE(lengths) && lengths[k]; k++)
 		for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 			snprintf(path, size, "%s/services/%.*s.ini", dirs[i], (int)lengths[k], name);
@@ -75,7 +76,8 @@ static int enable_one(int dirfd, const char *name)
 {
 	char path[4096];
 	if (!name_valid(name) || !find_file(name, path, sizeof path))
-		return ctl_error(CTL_DENIED, "there is no service file for '%s' in %s/services or %s/services", name, set.etc_dir, set.lib_dir);
+		return ctl_error(
+			CTL_DENIED, "there is no service file for '%s' in %s/services or %s/services", name, set.etc_dir, set.lib_dir);
 	return report(name, set.dry_run ? 0 : replace_link(dirfd, name, path), "enable");
 }
 
@@ -89,7 +91,8 @@ static int disable_one(int dirfd, const char *name)
 	struct stat st;
 	bool linked = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	if (!there && !linked)
-		return ctl_error(CTL_DENIED, "there is no service file for '%s' in %s/services or %s/services", name, set.etc_dir, set.lib_dir);
+		return ctl_error(
+			CTL_DENIED, "there is no service file for '%s' in %s/services or %s/services", name, set.etc_dir, set.lib_dir);
 	int r = set.dry_run ? 0 : there ? replace_link(dirfd, name, "/dev/null") : sys_unlinkat(dirfd, name, 0);
 	return report(name, r, "disable");
 }
@@ -197,7 +200,7 @@ static int is_ini(const struct dirent *e)
 
 static void print_dropins(const char *name)
 {
-	const char *dirs[] = { set.etc_dir, set.lib_dir };
+	const char *dirs[] = {set.etc_dir, set.lib_dir};
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 		char dir[4096], path[4400];
 		struct dirent **list = NULL;
@@ -221,7 +224,8 @@ VERB(cat)
 	for (int i = 1; i < argc; i++) {
 		char path[4096];
 		if (!name_valid(argv[i]) || !find_file(argv[i], path, sizeof path)) {
-			status = ctl_error(CTL_DENIED, "there is no service file for '%s' in %s/services or %s/services", argv[i], set.etc_dir, set.lib_dir);
+			status = ctl_error(CTL_DENIED, "there is no service file for '%s' in %s/services or %s/services", argv[i],
+				set.etc_dir, set.lib_dir);
 			continue;
 		}
 		if (i > 1)

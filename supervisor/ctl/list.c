@@ -5,7 +5,7 @@
 
 struct listing {
 	int argc;
-	char **argv;   /* patterns */
+	char **argv; /* patterns */
 	struct table table;
 	json_t *array;
 	unsigned found, failed;
@@ -59,7 +59,8 @@ static int on_service(json_t *reply, void *data)
 
 VERB(list)
 {
-	struct listing l = { .argc = argc, .argv = argv, .table = { .n_columns = 7, .heads = { "NAME", "TYPE", "STATE", "FOR", "PID", "RESTARTS", "" } } };
+	struct listing l = {
+		.argc = argc, .argv = argv, .table = {.n_columns = 7, .heads = {"NAME", "TYPE", "STATE", "FOR", "PID", "RESTARTS", ""}}};
 	l.array = json_array();
 	int r = ctl_more("List", NULL, on_service, &l);
 	if (r == CTL_OK && set.json)
@@ -75,7 +76,8 @@ VERB(list)
 
 /* --- is-active, is-failed, is-enabled: exit statuses for scripts --- */
 
-static int each_status(int argc, char **argv, const char *what, bool (*good)(const json_t *), const char *(*word)(const json_t *), int otherwise)
+static int each_status(
+	int argc, char **argv, const char *what, bool (*good)(const json_t *), const char *(*word)(const json_t *), int otherwise)
 {
 	int status = otherwise;
 	if (argc < 2)
@@ -140,8 +142,9 @@ VERB(ping)
 	int r = ctl_call("Ping", NULL, &reply);
 	if (r || set.json)
 		return r ? r : print_json(TAKE_PTR(reply));
-	printf("rastd %s, process %lld, instance %lld, generation %lld of %lld services\n", js(reply, "version"), (long long)ji(reply, "pid"),
-		(long long)ji(reply, "instance"), (long long)ji(reply, "generation"), (long long)ji(reply, "services"));
+	printf("rastd %s, process %lld, instance %lld, generation %lld of %lld services\n", js(reply, "version"),
+		(long long)ji(reply, "pid"), (long long)ji(reply, "instance"), (long long)ji(reply, "generation"),
+		(long long)ji(reply, "services"));
 	return CTL_OK;
 }
 
@@ -160,7 +163,8 @@ static int on_event(json_t *reply, void *data)
 	printf("%s  ", time_text(when, (uint64_t)ji(e, "time_realtime_us")));
 	const char *kind = js(e, "event"), *state = js(e, "state");
 	if (streq(kind, "state")) {
-		printf("%-20s %s%s%s", js(e, "service"), *js(e, "old") ? js(e, "old") : "", *js(e, "old") ? " -> " : "", paint_on(state_paint(state)));
+		printf("%-20s %s%s%s", js(e, "service"), *js(e, "old") ? js(e, "old") : "", *js(e, "old") ? " -> " : "",
+			paint_on(state_paint(state)));
 		printf("%s%s", state, paint_off());
 		if (*js(e, "reason"))
 			printf("  (%s)", js(e, "reason"));

@@ -25,7 +25,7 @@ bool log_line_parse(const char *line, size_t n, struct log_line *ret)
 	const char *stop = space ? space : end; /* an empty text may have lost its space to an editor */
 	if (stop - name < 2 || stop[-1] != ':')
 		return false;
-	*ret = (struct log_line){ .name = name, .name_len = (size_t)(stop - name - 1), .text = space ? space + 1 : end };
+	*ret = (struct log_line){.name = name, .name_len = (size_t)(stop - name - 1), .text = space ? space + 1 : end};
 	ret->text_len = (size_t)(end - ret->text);
 	return true;
 }
@@ -57,7 +57,7 @@ off_t log_tail_offset(int fd, off_t size, unsigned long *lines)
 void log_key(uint64_t realtime_us, char key[LOG_KEY_LEN + 1])
 {
 	time_t t = (time_t)(realtime_us / 1000000);
-	struct tm tm = { 0 };
+	struct tm tm = {0};
 	char text[64];
 	gmtime_r(&t, &tm);
 	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
@@ -105,7 +105,8 @@ static int from_word(const char *text, uint64_t now, uint64_t *ret)
 
 static int from_date(const char *text, uint64_t now, uint64_t *ret)
 {
-	static const char *const formats[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d", "%H:%M:%S", "%H:%M" };
+	static const char *const formats[] = {
+		"%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d", "%H:%M:%S", "%H:%M"};
 	time_t t = (time_t)(now / 1000000);
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		struct tm tm;
@@ -136,7 +137,8 @@ static int from_date(const char *text, uint64_t now, uint64_t *ret)
 int log_key_from_text(const char *text, uint64_t now_realtime_us, char key[LOG_KEY_LEN + 1])
 {
 	uint64_t us;
-	if (from_word(text, now_realtime_us, &us) < 0 && from_ago(text, now_realtime_us, &us) < 0 && from_date(text, now_realtime_us, &us) < 0)
+	if (from_word(text, now_realtime_us, &us) < 0 && from_ago(text, now_realtime_us, &us) < 0 &&
+		from_date(text, now_realtime_us, &us) < 0)
 		return -EINVAL;
 	if (us / 1000000 > 253402300799u) /* 9999-12-31T23:59:59: a fifth digit would spoil the order of keys */
 		return -EINVAL;

@@ -38,7 +38,7 @@ void logs_print(const struct stream *s, const char *line, size_t n)
 	struct log_line l;
 	bool whole = log_line_parse(line, n, &l);
 	if (!whole)
-		l = (struct log_line){ .name = s->name, .name_len = strlen(s->name), .text = line, .text_len = n };
+		l = (struct log_line){.name = s->name, .name_len = strlen(s->name), .text = line, .text_len = n};
 	if (set.json) {
 		print_object(s, &l);
 		return;
@@ -128,7 +128,7 @@ static void ring_print(struct ring *r)
 {
 	size_t first = r->n > r->cap ? r->n - r->cap : 0;
 	for (size_t i = first; i < r->n; i++) {
-		struct stream copy = { 0 };
+		struct stream copy = {0};
 		size_t k = i % r->cap;
 		memcpy(copy.name, r->of[k]->name, sizeof copy.name);
 		if (r->len[k] >= LOG_KEY_LEN)
@@ -154,7 +154,7 @@ static int merge_to(struct stream **streams, unsigned n, bool unfinished, struct
 	if (!heap)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n; i++) {
-		heap[live] = (struct head){ .s = streams[i], .order = i };
+		heap[live] = (struct head){.s = streams[i], .order = i};
 		live += advance(&heap[live], unfinished);
 	}
 	for (unsigned i = live; i-- > 0;)
@@ -176,7 +176,7 @@ static int merge_to(struct stream **streams, unsigned n, bool unfinished, struct
 
 int logs_merge(struct stream **streams, unsigned n, bool unfinished, unsigned long lines)
 {
-	struct ring ring = { 0 };
+	struct ring ring = {0};
 	int r = lines == ULONG_MAX || !lines ? 0 : ring_init(&ring, lines);
 	if (r >= 0 && lines)
 		r = merge_to(streams, n, unfinished, &ring);
@@ -195,7 +195,8 @@ static int time_option(const char *name, const char *text, char key[LOG_KEY_LEN 
 	struct timespec ts;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	if (text && log_key_from_text(text, (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000, key) < 0)
-		return ctl_error(CTL_USAGE, "--%s: '%s' is not a time; for example 10:30, '2026-11-22 10:30', '5min ago', yesterday", name, text);
+		return ctl_error(
+			CTL_USAGE, "--%s: '%s' is not a time; for example 10:30, '2026-11-22 10:30', '5min ago', yesterday", name, text);
 	return CTL_OK;
 }
 
@@ -233,7 +234,8 @@ static int complain(const char *name, int r)
 	if (!name_valid(name))
 		return ctl_error(CTL_USAGE, "'%s' is not a name of a service", name);
 	if (r == -ENOENT)
-		return ctl_error(CTL_DENIED, "there is no log of '%s' in %s; has it written something? See 'rastctl status %s'", name, set.log_dir, name);
+		return ctl_error(CTL_DENIED, "there is no log of '%s' in %s; has it written something? See 'rastctl status %s'", name,
+			set.log_dir, name);
 	if (r == -EACCES || r == -EPERM)
 		return ctl_error(CTL_DENIED, "user %u may not read the log of '%s'; try it with sudo or su", (unsigned)getuid(), name);
 	if (r == -EMFILE)

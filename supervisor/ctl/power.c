@@ -17,10 +17,10 @@ static const struct {
 	int ask, at_once;
 	unsigned command;
 } kinds[] = {
-	[POWER_POWEROFF] = { "poweroff", 4, 14, LINUX_REBOOT_CMD_POWER_OFF },
-	[POWER_REBOOT] = { "reboot", 5, 15, LINUX_REBOOT_CMD_RESTART },
-	[POWER_HALT] = { "halt", 3, 13, LINUX_REBOOT_CMD_HALT },
-	[POWER_KEXEC] = { "kexec", 6, 16, LINUX_REBOOT_CMD_KEXEC },
+	[POWER_POWEROFF] = {"poweroff", 4, 14, LINUX_REBOOT_CMD_POWER_OFF},
+	[POWER_REBOOT] = {"reboot", 5, 15, LINUX_REBOOT_CMD_RESTART},
+	[POWER_HALT] = {"halt", 3, 13, LINUX_REBOOT_CMD_HALT},
+	[POWER_KEXEC] = {"kexec", 6, 16, LINUX_REBOOT_CMD_KEXEC},
 };
 
 const char *power_word(enum power_kind kind)
@@ -43,7 +43,10 @@ static bool pid1_is_ours(void)
 static int signal_pid1(enum power_kind kind, bool at_once)
 {
 	if (!pid1_is_ours())
-		return ctl_error(CTL_UNREACHABLE, "rastd can't be reached, and PID 1 of this machine is not rastinit: nothing was done ('%s -ff' asks the kernel at once)", power_word(kind));
+		return ctl_error(CTL_UNREACHABLE,
+			"rastd can't be reached, and PID 1 of this machine is not rastinit: nothing was done ('%s -ff' asks the kernel at "
+			"once)",
+			power_word(kind));
 	if (kill(1, SIGRTMIN + (at_once ? kinds[kind].at_once : kinds[kind].ask)) < 0)
 		return ctl_error(errno == EPERM ? CTL_DENIED : CTL_FAILED, "signal PID 1: %s", strerror(errno));
 	return CTL_OK;
@@ -55,17 +58,20 @@ static int at_once(enum power_kind kind)
 		sync();
 	syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, kinds[kind].command, NULL);
 	int status = errno == EPERM ? CTL_DENIED : CTL_FAILED;
-	return ctl_error(status, "the kernel refuses to %s: %s%s", power_word(kind), strerror(errno), kind == POWER_KEXEC ? " (is a kernel loaded? kexec -l)" : "");
+	return ctl_error(status, "the kernel refuses to %s: %s%s", power_word(kind), strerror(errno),
+		kind == POWER_KEXEC ? " (is a kernel loaded? kexec -l)" : "");
 }
 
 int power_request(enum power_kind kind, const char *message)
 {
 	if (set.dry_run) {
-		printf("would %s%s\n", power_word(kind), force_count ? force_count > 1 ? " at once, by the kernel" : " without stopping services" : "");
+		printf("would %s%s\n", power_word(kind),
+			force_count ? force_count > 1 ? " at once, by the kernel" : " without stopping services" : "");
 		return CTL_OK;
 	}
 	if (geteuid() != 0)
-		return ctl_error(CTL_DENIED, "only root may %s this machine, and you are user %u; try it with sudo or su", power_word(kind), (unsigned)getuid());
+		return ctl_error(CTL_DENIED, "only root may %s this machine, and you are user %u; try it with sudo or su", power_word(kind),
+			(unsigned)getuid());
 	if (force_count > 1)
 		return at_once(kind);
 	if (force_count == 1) {

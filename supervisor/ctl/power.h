@@ -8,7 +8,7 @@ enum power_kind { POWER_POWEROFF, POWER_REBOOT, POWER_HALT, POWER_KEXEC };
 
 extern int force_count; /* how often -f was given: 1: services are not stopped, 2: reboot(2) at once */
 
-const char *power_word(enum power_kind kind);   /* "poweroff", as in Power(kind) */
+const char *power_word(enum power_kind kind); /* "poweroff", as in Power(kind) */
 /* Ask rastd; without it PID 1, by a signal. Returns the exit status. */
 int power_request(enum power_kind kind, const char *message);
 /* Tell everybody on a terminal. */

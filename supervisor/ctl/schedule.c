@@ -1,4 +1,5 @@
-/* schedule.c: a shutdown later: a process in the background waits for it. What it waits for is in RUN/shutdown, so that it can be shown and cancelled:
+/* schedule.c: a shutdown later: a process in the background waits for it. What it waits for is in RUN/shutdown, so that it can be shown and
+ * cancelled:
  *
  *   PID START-TIME-OF-PID KIND MICROSECONDS-SINCE-1970 */
 #include "supervisor/ctl/power.h"
@@ -87,7 +88,8 @@ static int scheduled_write(enum power_kind kind, uint64_t when_us)
 	int r = proc_start_time(getpid(), &start);
 	if (r < 0)
 		return r;
-	int n = snprintf(text, sizeof text, "%d %llu %s %llu\n", (int)getpid(), (unsigned long long)start, power_word(kind), (unsigned long long)when_us);
+	int n = snprintf(text, sizeof text, "%d %llu %s %llu\n", (int)getpid(), (unsigned long long)start, power_word(kind),
+		(unsigned long long)when_us);
 	file_path(path);
 	return file_replace(AT_FDCWD, path, text, (size_t)n, 0644);
 }
@@ -131,15 +133,16 @@ static void warn(enum power_kind kind, uint64_t when_us, const char *message)
 	char text[2048], left[32], when[48];
 	uint64_t now = wall_clock_us();
 	bool soon = when_us <= now + 1000000;
-	snprintf(text, sizeof text, "%s%sThis machine is going to %s %s%s (%s).", strempty(message) ? "" : message, strempty(message) ? "" : "\r\n", power_word(kind),
-		soon ? "now" : "in ", soon ? "" : duration_text(left, (when_us - now + 999999) / 1000000 * 1000000), time_text(when, when_us));
+	snprintf(text, sizeof text, "%s%sThis machine is going to %s %s%s (%s).", strempty(message) ? "" : message,
+		strempty(message) ? "" : "\r\n", power_word(kind), soon ? "now" : "in ",
+		soon ? "" : duration_text(left, (when_us - now + 999999) / 1000000 * 1000000), time_text(when, when_us));
 	wall(text);
 }
 
 /* The next time to say something: now, then at 3 h, 1 h, 30, 10, 5 and 1 minutes before; and the time itself. */
 static uint64_t next_stop(uint64_t now, uint64_t when_us)
 {
-	static const unsigned minutes[] = { 180, 60, 30, 10, 5, 1 };
+	static const unsigned minutes[] = {180, 60, 30, 10, 5, 1};
 	for (size_t i = 0; i < ARRAY_SIZE(minutes); i++) {
 		uint64_t at = when_us - minutes[i] * (uint64_t)MINUTE_US;
 		if (when_us > minutes[i] * (uint64_t)MINUTE_US && at > now + 1000000)
@@ -151,7 +154,7 @@ static uint64_t next_stop(uint64_t now, uint64_t when_us)
 /* The clock may be set meanwhile: TFD_TIMER_CANCEL_ON_SET wakes us then. */
 static void sleep_until(int timer, uint64_t at_us)
 {
-	struct itimerspec t = { .it_value = { (time_t)(at_us / 1000000), (long)(at_us % 1000000 * 1000) } };
+	struct itimerspec t = {.it_value = {(time_t)(at_us / 1000000), (long)(at_us % 1000000 * 1000)}};
 	uint64_t n;
 	while (wall_clock_us() < at_us) {
 		if (timerfd_settime(timer, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &t, NULL) < 0 && errno != ECANCELED) {
@@ -219,7 +222,8 @@ int schedule(enum power_kind kind, uint64_t when_us, const char *message, bool q
 	char when[48];
 	int ready[2];
 	if (geteuid() != 0)
-		return ctl_error(CTL_DENIED, "only root may shut this machine down, and you are user %u; try it with sudo or su", (unsigned)getuid());
+		return ctl_error(CTL_DENIED, "only root may shut this machine down, and you are user %u; try it with sudo or su",
+			(unsigned)getuid());
 	if (scheduled_read(&old) == 0)
 		schedule_cancel(NULL, true); /* the new one counts */
 	int r = sys_pipe2(ready, O_CLOEXEC);

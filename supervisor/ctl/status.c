@@ -47,8 +47,8 @@ static void sum_usage(const json_t *service, const json_t *processes, struct usa
 	char cgroup[2048] = "";
 	size_t i;
 	json_t *p;
-	*u = (struct usage){ 0 };
-	json_array_foreach(processes, i, p) {
+	*u = (struct usage){0};
+	json_array_foreach (processes, i, p) {
 		u->memory += (uint64_t)ji(p, "memory_bytes");
 		u->cpu_us += (uint64_t)ji(p, "cpu_us");
 		u->tasks++;
@@ -73,7 +73,8 @@ static void print_usage(const json_t *service, const json_t *processes)
 	field(u.tasks_exact ? "Tasks" : "Processes");
 	printf("%llu\n", (unsigned long long)u.tasks);
 	field("Memory");
-	printf("%s%s%s%s\n", size_text(a, u.memory), u.memory_exact ? "" : " resident", u.memory_max ? " of " : "", u.memory_max ? size_text(b, u.memory_max) : "");
+	printf("%s%s%s%s\n", size_text(a, u.memory), u.memory_exact ? "" : " resident", u.memory_max ? " of " : "",
+		u.memory_max ? size_text(b, u.memory_max) : "");
 	field("CPU");
 	printf("%s\n", duration_text(a, u.cpu_us));
 }
@@ -84,7 +85,7 @@ static bool has(const json_t *processes, int64_t pid)
 {
 	size_t i;
 	json_t *p;
-	json_array_foreach(processes, i, p)
+	json_array_foreach (processes, i, p)
 		if (ji(p, "pid") == pid)
 			return true;
 	return false;
@@ -102,7 +103,7 @@ static void print_children(const json_t *processes, int64_t parent, unsigned dep
 {
 	size_t i;
 	json_t *p;
-	json_array_foreach(processes, i, p) {
+	json_array_foreach (processes, i, p) {
 		if (ji(p, "parent") != parent || ji(p, "pid") == parent)
 			continue;
 		print_process(p, MIN(depth, 20u));
@@ -119,7 +120,7 @@ static void print_processes(const json_t *processes)
 		return;
 	field("Tree");
 	putchar('\n');
-	json_array_foreach(processes, i, p)
+	json_array_foreach (processes, i, p)
 		if (!has(processes, ji(p, "parent"))) {
 			print_process(p, 0);
 			print_children(processes, ji(p, "pid"), 1);
@@ -151,7 +152,8 @@ static void print_exit(const json_t *s)
 	if (streq(js(e, "code"), "exited"))
 		printf("status %lld\n", (long long)ji(e, "status"));
 	else
-		printf("%s by %s%s\n", "killed", *js(e, "signal") ? js(e, "signal") : signal_name((int)ji(e, "status")), streq(js(e, "code"), "dumped") ? ", core dumped" : "");
+		printf("%s by %s%s\n", "killed", *js(e, "signal") ? js(e, "signal") : signal_name((int)ji(e, "status")),
+			streq(js(e, "code"), "dumped") ? ", core dumped" : "");
 }
 
 static void print_needs(const char *name, const json_t *list)
@@ -161,7 +163,7 @@ static void print_needs(const char *name, const json_t *list)
 	if (json_array_size(list) == 0)
 		return;
 	field(name);
-	json_array_foreach(list, i, n)
+	json_array_foreach (list, i, n)
 		printf("%s%s", i ? " " : "", json_string_value(n));
 	putchar('\n');
 }
@@ -178,7 +180,8 @@ static void print_service(const json_t *s, const json_t *processes, const json_t
 	}
 	putchar('\n');
 	field("Defined");
-	printf("%s:%lld, %s%s%s\n", js(s, "file"), (long long)ji(s, "line"), js(s, "type"), jb(s, "enabled") ? ", enabled" : ", not enabled", jb(s, "boot_critical") ? ", boot-critical" : "");
+	printf("%s:%lld, %s%s%s\n", js(s, "file"), (long long)ji(s, "line"), js(s, "type"),
+		jb(s, "enabled") ? ", enabled" : ", not enabled", jb(s, "boot_critical") ? ", boot-critical" : "");
 	print_state(s);
 	text_field(streq(js(s, "state"), "failed") ? "Why" : "Reason", js(s, "reason"));
 	text_field("Says", js(s, "status_text"));
@@ -200,7 +203,7 @@ static void print_service(const json_t *s, const json_t *processes, const json_t
 	print_needs("Needed by", json_object_get(s, "dependents"));
 	if (json_array_size(log) > 0)
 		putchar('\n');
-	json_array_foreach(log, i, line) {
+	json_array_foreach (log, i, line) {
 		print_clean(stdout, json_string_value(line));
 		putchar('\n');
 	}
@@ -253,14 +256,16 @@ static void print_overview(const json_t *ping, const struct overview *o)
 	const json_t *b = json_object_get(ping, "boot");
 	char text[256], since[32];
 	field("Boot");
-	printf("%s: %s%s%s%s%s\n", js(b, "target"), paint_on(state_paint(js(b, "state"))), js(b, "state"), paint_off(), *js(b, "reason") ? ": " : "", js(b, "reason"));
+	printf("%s: %s%s%s%s%s\n", js(b, "target"), paint_on(state_paint(js(b, "state"))), js(b, "state"), paint_off(),
+		*js(b, "reason") ? ": " : "", js(b, "reason"));
 	text_field("Snapshot", js(b, "snapshot"));
 	text_field("Decision", js(b, "decision"));
 	snprintf(text, sizeof text, "%u, of which %u are up, %u on their way or failed", o->total, o->up, o->busy);
 	text_field("Services", text);
 	uint64_t now = now_us(), started = (uint64_t)ji(b, "started_us");
-	snprintf(text, sizeof text, "%s, process %lld, started %lld time%s in this boot%s%s%s", js(ping, "version"), (long long)ji(ping, "pid"), (long long)ji(ping, "instance"),
-		ji(ping, "instance") == 1 ? "" : "s", started && now > started ? ", first " : "", started && now > started ? duration_text(since, now - started) : "",
+	snprintf(text, sizeof text, "%s, process %lld, started %lld time%s in this boot%s%s%s", js(ping, "version"),
+		(long long)ji(ping, "pid"), (long long)ji(ping, "instance"), ji(ping, "instance") == 1 ? "" : "s",
+		started && now > started ? ", first " : "", started && now > started ? duration_text(since, now - started) : "",
 		started && now > started ? " ago" : "");
 	text_field("rastd", text);
 	if (o->failed) {
@@ -272,7 +277,7 @@ static void print_overview(const json_t *ping, const struct overview *o)
 static int overview(void)
 {
 	_cleanup_json_ json_t *ping = NULL;
-	struct overview o = { .bad = { .n_columns = 3, .heads = { "NAME", "STATE", "WHY" } } };
+	struct overview o = {.bad = {.n_columns = 3, .heads = {"NAME", "STATE", "WHY"}}};
 	int r = ctl_call("Ping", NULL, &ping);
 	if (r == CTL_OK)
 		r = ctl_more("List", NULL, count, &o);

@@ -20,7 +20,7 @@ static int open_segment(const char *dir, const char *name, unsigned number, stru
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EBADF;
-	*g = (struct segment){ .fd = take_fd(&fd), .inode = st.st_ino };
+	*g = (struct segment){.fd = take_fd(&fd), .inode = st.st_ino};
 	return 0;
 }
 
@@ -33,7 +33,7 @@ struct opening {
 /* One more, older than those before. A rotation meanwhile shows us the same file under its next name. */
 static int add(struct opening *o, const char *dir, const char *name, unsigned number)
 {
-	struct segment g = { .fd = -1 };
+	struct segment g = {.fd = -1};
 	struct stat st;
 	int r = open_segment(dir, name, number, &g);
 	if (r < 0)
@@ -70,7 +70,7 @@ static int open_all(struct opening *o, const char *log_dir, const char *spare_di
 
 int stream_open(struct stream **ret, const char *log_dir, const char *spare_dir, const char *name, unsigned long lines)
 {
-	struct opening o = { .left = lines };
+	struct opening o = {.left = lines};
 	int r = open_all(&o, log_dir, spare_dir, name);
 	struct stream *s = r < 0 ? NULL : calloc(1, sizeof *s);
 	if (!s) {
@@ -179,7 +179,7 @@ static int append_newer(struct stream *s, const char *log_dir, uint64_t known)
 	struct segment newer[SEGMENTS_MAX];
 	unsigned n = 0;
 	for (unsigned i = 0; i <= 99; i++) {
-		struct segment g = { .fd = -1 };
+		struct segment g = {.fd = -1};
 		int r = open_segment(log_dir, s->name, i, &g);
 		if (r < 0 && i > 0)
 			break;

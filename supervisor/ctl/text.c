@@ -17,7 +17,7 @@ bool color_on(void)
 
 const char *paint_on(enum paint p)
 {
-	static const char *const codes[] = { "", "\033[32m", "\033[1;31m", "\033[33m", "\033[2m", "\033[1m" };
+	static const char *const codes[] = {"", "\033[32m", "\033[1;31m", "\033[33m", "\033[2m", "\033[1m"};
 	return color_on() ? codes[p] : "";
 }
 
@@ -32,7 +32,12 @@ enum paint state_paint(const char *state)
 		const char *state;
 		enum paint paint;
 	} paints[] = {
-		{ "up", PAINT_GOOD }, { "good", PAINT_GOOD }, { "failed", PAINT_BAD }, { "backoff", PAINT_BAD }, { "killing", PAINT_BAD }, { "down", PAINT_DIM },
+		{"up", PAINT_GOOD},
+		{"good", PAINT_GOOD},
+		{"failed", PAINT_BAD},
+		{"backoff", PAINT_BAD},
+		{"killing", PAINT_BAD},
+		{"down", PAINT_DIM},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(paints); i++)
 		if (streq(paints[i].state, state))
@@ -61,7 +66,7 @@ const char *duration_text(char buf[32], uint64_t us)
 	static const struct {
 		const char *name;
 		uint64_t us;
-	} units[] = { { "d", 86400000000u }, { "h", 3600000000u }, { "min", 60000000u }, { "s", 1000000u }, { "ms", 1000u }, { "us", 1u } };
+	} units[] = {{"d", 86400000000u}, {"h", 3600000000u}, {"min", 60000000u}, {"s", 1000000u}, {"ms", 1000u}, {"us", 1u}};
 	size_t i = us ? 0 : 3; /* nothing is "0s" */
 	while (us && i + 1 < ARRAY_SIZE(units) && us < units[i].us)
 		i++;
@@ -127,7 +132,7 @@ int table_add(struct table *t, const char *text, enum paint paint)
 	char *copy = strdup(text ? text : "");
 	if (!copy)
 		return -ENOMEM;
-	t->cells[t->n_cells++] = (struct table_cell){ copy, paint };
+	t->cells[t->n_cells++] = (struct table_cell){copy, paint};
 	return 0;
 }
 
@@ -136,7 +141,7 @@ void table_free(struct table *t)
 	for (size_t i = 0; i < t->n_cells; i++)
 		free(t->cells[i].text);
 	free(t->cells);
-	*t = (struct table){ 0 };
+	*t = (struct table){0};
 }
 
 /* Bytes of s that take at most n columns. */

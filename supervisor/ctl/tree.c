@@ -5,15 +5,15 @@
 
 struct drawing {
 	const json_t *services, *edges;
-	json_t *done;        /* names that have been expanded */
-	struct buf indent;   /* what stands in front of the branches */
-	bool backwards;      /* edges are walked from `to` to `from` */
+	json_t *done;      /* names that have been expanded */
+	struct buf indent; /* what stands in front of the branches */
+	bool backwards;    /* edges are walked from `to` to `from` */
 	bool utf8;
 };
 
 static bool speaks_utf8(void)
 {
-	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+	static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *v = getenv(names[i]);
 		if (!strempty(v))
@@ -26,7 +26,7 @@ static const json_t *service_of(const struct drawing *d, const char *name)
 {
 	size_t i;
 	json_t *s;
-	json_array_foreach(d->services, i, s)
+	json_array_foreach (d->services, i, s)
 		if (streq(js(s, "name"), name))
 			return s;
 	return NULL;
@@ -67,7 +67,7 @@ static void draw_below(struct drawing *d, const char *name);
 
 static void draw_child(struct drawing *d, const json_t *edge, bool last)
 {
-	static const char *const marks[2][4] = { { "|-- ", "`-- ", "|   ", "    " }, { "├─ ", "└─ ", "│  ", "   " } };
+	static const char *const marks[2][4] = {{"|-- ", "`-- ", "|   ", "    "}, {"├─ ", "└─ ", "│  ", "   "}};
 	const char *const *m = marks[d->utf8], *name = target(d, edge);
 	size_t len = d->indent.len;
 	bool known = json_object_get(d->done, name) != NULL, leaf = true;
@@ -99,7 +99,7 @@ static bool root_is_target(const json_t *edges, const char *root)
 {
 	size_t i;
 	json_t *e;
-	json_array_foreach(edges, i, e)
+	json_array_foreach (edges, i, e)
 		if (streq(js(e, "to"), root))
 			return true;
 	return false;
@@ -118,7 +118,8 @@ VERB(tree)
 	int r = ctl_call("Tree", p, &reply);
 	if (r || set.json)
 		return r ? r : print_json(TAKE_PTR(reply));
-	struct drawing d = { .services = json_object_get(reply, "services"), .edges = json_object_get(reply, "edges"), .utf8 = speaks_utf8() };
+	struct drawing d = {
+		.services = json_object_get(reply, "services"), .edges = json_object_get(reply, "edges"), .utf8 = speaks_utf8()};
 	const char *root = js(reply, "root");
 	d.backwards = set.reverse && root_is_target(d.edges, root);
 	d.done = json_object();

@@ -1,5 +1,5 @@
-/* From a service's bytes to log lines and back: whatever a service writes, the file has whole lines without control characters, each of which rastctl
- * takes apart again; the same bytes give the same lines (what recovery rests on); and a tail begins at a line. */
+/* From a service's bytes to log lines and back: whatever a service writes, the file has whole lines without control characters, each of
+ * which rastctl takes apart again; the same bytes give the same lines (what recovery rests on); and a tail begins at a line. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

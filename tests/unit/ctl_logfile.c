@@ -32,7 +32,8 @@ END_TEST
 
 START_TEST(what_is_no_line_is_not_taken_for_one)
 {
-	static const char *const bad[] = { "", T, T " ", T " web", T " : x", T " web hello", "2026-11-22 10:11:12.123456Z web: x", "2026-11-22T10:11:12.12345Z web: x" };
+	static const char *const bad[] = {"", T, T " ", T " web", T " : x", T " web hello", "2026-11-22 10:11:12.123456Z web: x",
+		"2026-11-22T10:11:12.12345Z web: x"};
 	struct log_line l;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		ck_assert_msg(!log_line_parse(bad[i], strlen(bad[i]), &l), "%s", bad[i]);
@@ -87,17 +88,26 @@ START_TEST(times_are_read_as_people_write_them)
 	uint64_t now = 1700000000ull * 1000000; /* 2023-11-14T22:13:20Z */
 	setenv("TZ", "UTC", 1);
 	tzset();
-	static const struct { const char *text, *key; } ok[] = {
-		{ "now", "2023-11-14T22:13:20.000000Z" }, { "5min ago", "2023-11-14T22:08:20.000000Z" }, { "-2h", "2023-11-14T20:13:20.000000Z" },
-		{ "today", "2023-11-14T00:00:00.000000Z" }, { "yesterday", "2023-11-13T00:00:00.000000Z" }, { "10:30", "2023-11-14T10:30:00.000000Z" },
-		{ "10:30:05", "2023-11-14T10:30:05.000000Z" }, { "2023-01-02", "2023-01-02T00:00:00.000000Z" }, { "2023-01-02 03:04", "2023-01-02T03:04:00.000000Z" },
-		{ "2023-01-02T03:04:05.25Z", "2023-01-02T03:04:05.250000Z" }, { "@1", "1970-01-01T00:00:01.000000Z" },
+	static const struct {
+		const char *text, *key;
+	} ok[] = {
+		{"now", "2023-11-14T22:13:20.000000Z"},
+		{"5min ago", "2023-11-14T22:08:20.000000Z"},
+		{"-2h", "2023-11-14T20:13:20.000000Z"},
+		{"today", "2023-11-14T00:00:00.000000Z"},
+		{"yesterday", "2023-11-13T00:00:00.000000Z"},
+		{"10:30", "2023-11-14T10:30:00.000000Z"},
+		{"10:30:05", "2023-11-14T10:30:05.000000Z"},
+		{"2023-01-02", "2023-01-02T00:00:00.000000Z"},
+		{"2023-01-02 03:04", "2023-01-02T03:04:00.000000Z"},
+		{"2023-01-02T03:04:05.25Z", "2023-01-02T03:04:05.250000Z"},
+		{"@1", "1970-01-01T00:00:01.000000Z"},
 	};
 	for (size_t i = 0; i < sizeof ok / sizeof *ok; i++) {
 		ck_assert_msg(log_key_from_text(ok[i].text, now, key) == 0, "%s", ok[i].text);
 		ck_assert_str_eq(key, ok[i].key);
 	}
-	static const char *const bad[] = { "", "soon", "25:00", "2023-13-01", "10:30x", "@", "-", "-x", " ago", "99999999999999999h ago" };
+	static const char *const bad[] = {"", "soon", "25:00", "2023-13-01", "10:30x", "@", "-", "-x", " ago", "99999999999999999h ago"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		ck_assert_msg(log_key_from_text(bad[i], now, key) < 0, "%s gave %s", bad[i], key);
 }
@@ -174,6 +184,6 @@ START_TEST(following_goes_on_through_rotations_and_cuts)
 }
 END_TEST
 
-PROMISES("rastctl: logs", a_line_is_taken_apart, a_line_without_text_has_none, what_is_no_line_is_not_taken_for_one, the_tail_begins_at_the_line_that_was_asked_for,
-	the_tail_is_found_across_blocks, times_are_read_as_people_write_them, a_stream_goes_through_rotated_files_and_what_waits_in_run,
-	following_goes_on_through_rotations_and_cuts)
+PROMISES("rastctl: logs", a_line_is_taken_apart, a_line_without_text_has_none, what_is_no_line_is_not_taken_for_one,
+	the_tail_begins_at_the_line_that_was_asked_for, the_tail_is_found_across_blocks, times_are_read_as_people_write_them,
+	a_stream_goes_through_rotated_files_and_what_waits_in_run, following_goes_on_through_rotations_and_cuts)

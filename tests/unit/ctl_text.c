@@ -28,9 +28,20 @@ int ctl_error(int status, const char *fmt, ...)
 
 START_TEST(durations_have_their_two_largest_units)
 {
-	static const struct { uint64_t us; const char *text; } t[] = {
-		{ 0, "0s" }, { 5, "5us" }, { 1500, "1ms" }, { 999999, "999ms" }, { 1000000, "1s" }, { 2500000, "2.5s" }, { 65000000, "1min 5s" }, { 3600000000u, "1h" },
-		{ 90000000000u, "1d 1h" }, { 86400000000u * 400, "400d" },
+	static const struct {
+		uint64_t us;
+		const char *text;
+	} t[] = {
+		{0, "0s"},
+		{5, "5us"},
+		{1500, "1ms"},
+		{999999, "999ms"},
+		{1000000, "1s"},
+		{2500000, "2.5s"},
+		{65000000, "1min 5s"},
+		{3600000000u, "1h"},
+		{90000000000u, "1d 1h"},
+		{86400000000u * 400, "400d"},
 	};
 	char buf[32];
 	for (size_t i = 0; i < sizeof t / sizeof *t; i++)
@@ -54,7 +65,8 @@ START_TEST(a_text_cannot_steer_the_terminal)
 	char *text = NULL;
 	size_t n = 0;
 	FILE *f = open_memstream(&text, &n);
-	print_clean(f, "a\033[2J\tb\177\xc2\x9b" "2J \xc3\xa4\xc2\xa0");
+	print_clean(f, "a\033[2J\tb\177\xc2\x9b"
+		       "2J \xc3\xa4\xc2\xa0");
 	fclose(f);
 	ck_assert_str_eq(text, "a\\x1b[2J\tb\\x7f\\u009b2J \xc3\xa4\xc2\xa0");
 	free(text);
@@ -83,7 +95,7 @@ START_TEST(shutdown_understands_now_minutes_and_times_of_day)
 	ck_assert_uint_eq(when, now + 40000000);
 	ck_assert_int_eq(schedule_parse("22:13", now, &when), 0); /* past: tomorrow */
 	ck_assert_uint_eq(when, now + 86400000000u - 20000000);
-	static const char *const bad[] = { "", "+", "5m", "24:00", "10:60", "10:", "-5", "+10:30", "tomorrow", "10:30x", "99999999999" };
+	static const char *const bad[] = {"", "+", "5m", "24:00", "10:60", "10:", "-5", "+10:30", "tomorrow", "10:30x", "99999999999"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		ck_assert_msg(schedule_parse(bad[i], now, &when) < 0, "%s", bad[i]);
 }
@@ -91,7 +103,7 @@ END_TEST
 
 START_TEST(a_table_is_as_wide_as_its_cells)
 {
-	struct table t = { .n_columns = 2, .heads = { "A", "LONGER" } };
+	struct table t = {.n_columns = 2, .heads = {"A", "LONGER"}};
 	char text[512] = "";
 	int fds[2], out = dup(1);
 	table_add(&t, "cell of some length", PAINT_GOOD);
@@ -113,5 +125,5 @@ START_TEST(a_table_is_as_wide_as_its_cells)
 }
 END_TEST
 
-PROMISES("rastctl: text", durations_have_their_two_largest_units, sizes_have_their_unit, a_text_cannot_steer_the_terminal, a_width_is_counted_in_characters,
-	shutdown_understands_now_minutes_and_times_of_day, a_table_is_as_wide_as_its_cells)
+PROMISES("rastctl: text", durations_have_their_two_largest_units, sizes_have_their_unit, a_text_cannot_steer_the_terminal,
+	a_width_is_counted_in_characters, shutdown_understands_now_minutes_and_times_of_day, a_table_is_as_wide_as_its_cells)

@@ -27,7 +27,8 @@ static void expect(const char *in, size_t n, enum format_tail tail, size_t used,
 
 START_TEST(the_time_is_that_of_the_c_library)
 {
-	static const uint64_t seconds[] = { 0, 1, 86399, 86400, 951782399, 951782400, 1078012800, 1709164800, 1709251200, 4107542399, 4107542400, 1800000000, 13569465600 };
+	static const uint64_t seconds[] = {0, 1, 86399, 86400, 951782399, 951782400, 1078012800, 1709164800, 1709251200, 4107542399,
+		4107542400, 1800000000, 13569465600};
 	for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
 		char want[64];
 		time_t t = (time_t)seconds[i];
@@ -138,7 +139,10 @@ START_TEST(the_same_bytes_give_the_same_output)
 		size_t n = (size_t)rand() % sizeof in, pos = 0, cap = FORMAT_OUT_MIN + (size_t)rand() % (sizeof out - FORMAT_OUT_MIN);
 		unsigned mode = (unsigned)rand() % 4;
 		for (size_t i = 0; i < n; i++)
-			in[i] = mode == 0 ? (char)(rand() % 256) : mode == 1 ? "ab\n"[rand() % 3] : mode == 2 ? (rand() % 3000 ? 'x' : '\n') : (rand() % 40000 ? '\0' : '\n');
+			in[i] = mode == 0   ? (char)(rand() % 256)
+				: mode == 1 ? "ab\n"[rand() % 3]
+				: mode == 2 ? (rand() % 3000 ? 'x' : '\n')
+					    : (rand() % 40000 ? '\0' : '\n');
 		for (unsigned step = 0; step < 200 && pos < n; step++) {
 			enum format_tail tail = (enum format_tail)(rand() % 3);
 			size_t used = format_lines(&prefix, in + pos, n - pos, &tail, out, cap, &out_len), len = out_len;
@@ -156,7 +160,8 @@ START_TEST(the_same_bytes_give_the_same_output)
 }
 END_TEST
 
-PROMISES("logger: format", the_time_is_that_of_the_c_library, every_day_of_three_centuries_has_its_date, an_unfinished_line_stays_where_it_is,
-	at_the_end_an_unfinished_line_is_a_line, a_piece_ends_in_a_backslash_and_a_real_backslash_is_escaped, control_characters_are_escaped_and_tabs_and_utf8_are_not,
+PROMISES("logger: format", the_time_is_that_of_the_c_library, every_day_of_three_centuries_has_its_date,
+	an_unfinished_line_stays_where_it_is, at_the_end_an_unfinished_line_is_a_line,
+	a_piece_ends_in_a_backslash_and_a_real_backslash_is_escaped, control_characters_are_escaped_and_tabs_and_utf8_are_not,
 	a_carriage_return_before_the_newline_goes_away, a_line_that_does_not_fit_any_more_waits_for_the_next_output,
 	a_line_longer_than_the_limit_is_split_between_characters, a_line_of_the_limit_is_not_split, the_same_bytes_give_the_same_output)

@@ -17,7 +17,7 @@ static void open_new(struct journal *j)
 
 static void commit(struct journal *j, const char *name, uint64_t offset)
 {
-	struct journal_record r = { .phase = J_STAGED, .offset = offset };
+	struct journal_record r = {.phase = J_STAGED, .offset = offset};
 	snprintf(r.name, sizeof r.name, "%s", name);
 	journal_commit(j, &r);
 }
@@ -58,7 +58,8 @@ START_TEST(the_newest_record_is_found_by_the_next_logger)
 }
 END_TEST
 
-/* SIGKILL in the middle of a commit leaves any prefix of it: whatever byte is damaged, one of the two newest records is found, never another. */
+/* SIGKILL in the middle of a commit leaves any prefix of it: whatever byte is damaged, one of the two newest records is found, never
+ * another. */
 START_TEST(a_torn_record_leaves_the_one_before_it)
 {
 	struct journal j, k;
@@ -106,7 +107,7 @@ START_TEST(without_a_file_it_works_in_memory)
 {
 	struct journal j;
 	struct journal_record r;
-	_cleanup_err_ struct err e = { 0 };
+	_cleanup_err_ struct err e = {0};
 	ck_assert_int_lt(journal_open(&j, "/proc/no/such/file", &e), 0);
 	ck_assert_ptr_nonnull(strstr(err_text(&e), "/proc/no/such/file"));
 	ck_assert_ptr_nonnull(j.map);
@@ -117,5 +118,5 @@ START_TEST(without_a_file_it_works_in_memory)
 }
 END_TEST
 
-PROMISES("logger: journal", a_new_journal_says_nothing, the_newest_record_is_found_by_the_next_logger, a_torn_record_leaves_the_one_before_it,
-	a_file_of_something_else_is_taken_over, without_a_file_it_works_in_memory)
+PROMISES("logger: journal", a_new_journal_says_nothing, the_newest_record_is_found_by_the_next_logger,
+	a_torn_record_leaves_the_one_before_it, a_file_of_something_else_is_taken_over, without_a_file_it_works_in_memory)
