@@ -166,17 +166,30 @@ static int status(struct varlink_call *c, json_t *p, void *data)
 
 typedef int (*marker)(struct engine *e, const uint32_t *ids, uint32_t n, int how, struct mark *m);
 
+/* Of those that were to be stopped: whom the first of the blockers stands on. */
+static uint32_t blocked(const struct manager *m, const struct mark *k, const struct ids *asked)
+{
+	const struct gservice *b = m->e.s[k->blockers[0]].def;
+	const uint32_t *depends = graph_ids(m->g, b->depends);
+	for (uint32_t i = 0; i < asked->n; i++)
+		for (uint32_t d = 0; d < b->depends.n; d++)
+			if (depends[d] == asked->v[i])
+				return asked->v[i];
+	return asked->v[0];
+}
+
 static int refuse(struct manager *m, struct varlink_call *c, int r, const struct mark *k, const struct ids *asked)
 {
 	if (r == -EBUSY && k->n_blockers)
 		return varlink_error(c, IFACE ".HasDependents",
 			json_pack(
-				"{s:s,s:o}", "name", nm(m, &m->e.s[asked->v[0]]), "dependents", json_names(m, k->blockers, k->n_blockers)));
+				"{s:s,s:o}", "name", nm(m, &m->e.s[blocked(m, k, asked)]), "dependents", json_names(m, k->blockers, k->n_blockers)));
 	if (r == -EBUSY)
 		return varlink_error(
 			c, IFACE ".Conflict", json_pack("{s:s,s:s}", "name", nm(m, &m->e.s[k->subject]), "with", nm(m, &m->e.s[k->other])));
 	if (r == -EPERM)
-		return busy(c, "the service is masked for this boot (rast.mask=)");
+		return varlink_error(c, IFACE ".StartFailed",
+			json_pack("{s:s,s:s,s:[]}", "name", nm(m, &m->e.s[k->subject]), "reason", "masked for this boot (rast.mask=)", "log"));
 	return r;
 }
 

@@ -4,6 +4,7 @@
  * loop in which something has changed. */
 #include "supervisor/control.h"
 
+#include <signal.h>
 #include <string.h>
 
 #define FAIL_LOG_LINES 10
@@ -126,7 +127,7 @@ static void reply_failed(struct job *j)
 	if (!*why)
 		snprintf(why, sizeof(why), "%s",
 			j->kind == JOB_RELOAD ? s->r.state == ST_UP ? "exec-reload failed" : "it is not up any more"
-			: s->r.exit_code      ? "it has ended"
+			: s->r.exit_code == CLD_EXITED ? "it has ended"
 					      : "it was stopped");
 	json_t *o = json_pack("{s:s,s:s,s:o}", "name", nm(m, s), "reason", why, "log", json_log_tail(m, nm(m, s), FAIL_LOG_LINES));
 	if (o)

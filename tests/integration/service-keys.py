@@ -129,5 +129,19 @@ def apply_restart_includes_what_an_earlier_apply_left_running():
         assert "MORE=1" in m.sh(f"tr '\\0' '\\n' < /proc/{now['a']}/environ").out
 
 
+def refusals_name_the_right_service():
+    files = {"db.ini": sleeper(), "web.ini": sleeper(dependencies="depends = db"), "other.ini": sleeper(),
+             "slow.ini": "# off\n" + service("oneshot", "sleep 20"), "gone.ini": sleeper(dependencies="depends = gone-too"), "gone-too.ini": sleeper()}
+    with Machine(files, target="default rast.mask=gone-too") as m:
+        m.booted()
+        r = m.ctl("stop", "other", "db", check=False)
+        assert r.status == 1 and "'db' is needed by web" in r.err and m.state("other") == "up", r
+        r = m.ctl("start", "gone-too", check=False)
+        assert r.status == 1 and "'gone-too'" in r.err and "rast.mask=" in r.err, r
+        assert "rast.mask=" in m.service("gone")["reason"], m.service("gone")
+        r = m.sh("rastctl start slow & sleep 0.3; rastctl stop slow; wait $!")
+        assert r.status == 1 and "it was stopped" in r.err, r
+
+
 if __name__ == "__main__":
     run([f for name, f in list(globals().items()) if callable(f) and getattr(f, "__module__", "") == "__main__" and "_" in name])
