@@ -24,8 +24,8 @@ START_TEST(the_service_files_that_are_installed_compile_without_a_word)
 	ck_assert_int_eq(file_read(AT_FDCWD, SERVICES_DIR "/network/network-dhcp.ini.in", 65536, &dhcp, NULL), 0);
 	ck_assert_int_eq(file_read(AT_FDCWD, SERVICES_DIR "/network/network.ini", 65536, &network, NULL), 0);
 	ck_assert_int_eq(file_read(AT_FDCWD, SERVICES_DIR "/network/network-ifupdown.ini", 65536, &ifupdown, NULL), 0);
-	ck_assert_ptr_nonnull(strstr(dhcp, "@libdir@"));
-	memcpy(strstr(dhcp, "@libdir@"), "/usr/lib", strlen("/usr/lib"));
+	ck_assert_ptr_nonnull(strstr(dhcp, "@libdir@")); /* what meson puts there is absolute */
+	*strstr(dhcp, "@libdir@") = '/';
 	put_set_file("network-dhcp.ini", dhcp);
 	put_set_file("network.ini", network);
 	put_set_file("network-ifupdown.ini", ifupdown);
