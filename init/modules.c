@@ -176,6 +176,9 @@ static void coldplug_device(struct modules *m, int devfd, const char *device)
 	_cleanup_free_ char *text = NULL;
 	char path[300], module[MODULE_NAME_MAX];
 
+	snprintf(path, sizeof(path), "%s/driver", device);
+	if (faccessat(devfd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return; /* it has what it needs: the index need not be searched */
 	snprintf(path, sizeof(path), "%s/modalias", device);
 	if (file_read(devfd, path, 4096, &text, NULL) < 0)
 		return;

@@ -88,6 +88,7 @@ struct pid1 {
 	unsigned crashes;         /* faults of our own in this boot */
 	int state_fd;             /* memfd for state.c, made at boot so that a fault needs nothing new */
 	char path[256];           /* where our program was started from */
+	uint64_t power_limit;     /* us that rastd has for its part of the end */
 	/* new fields go here, at the end: state.c */
 };
 

@@ -56,7 +56,8 @@ void power_request(struct pid1 *p, enum rinit_power kind)
 		return;
 	}
 	p->phase = PHASE_STOPPING;
-	pid1_arm(p, DUE_POWER, p->shutdown_limit);
+	p->power_limit = p->shutdown_limit;
+	pid1_arm(p, DUE_POWER, p->power_limit);
 	link_send(p, RINIT_POWER, kind); /* before HELLO: goes right after READY, link.c */
 }
 
@@ -68,8 +69,10 @@ void power_begun(struct pid1 *p, enum rinit_power kind, uint64_t limit_s)
 	p->power_told = true;
 	if (p->phase < PHASE_STOPPING)
 		p->phase = PHASE_STOPPING;
-	if (first) /* only then: a supervisor that begins again and again does not put it off for ever */
-		pid1_arm(p, DUE_POWER, limit_s ? limit_s * SECOND_US : p->shutdown_limit);
+	if (!first) /* a supervisor that begins again and again does not put it off for ever */
+		return;
+	p->power_limit = limit_s ? limit_s * SECOND_US : p->shutdown_limit;
+	pid1_arm(p, DUE_POWER, p->power_limit);
 }
 
 void power_finish(struct pid1 *p, enum rinit_power kind, const char *argument)
@@ -83,7 +86,7 @@ void power_finish(struct pid1 *p, enum rinit_power kind, const char *argument)
 void power_overdue(struct pid1 *p)
 {
 	console_say("services are not stopped after %llu s: %s goes on without waiting. The supervisor says: %s",
-		(unsigned long long)(p->shutdown_limit / SECOND_US), power_name(p->power), *p->status ? p->status : "nothing");
+		(unsigned long long)(p->power_limit / SECOND_US), power_name(p->power), *p->status ? p->status : "nothing");
 	p->phase = PHASE_END;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,31 +71,69 @@ static void loopback_up(const struct pid1 *p)
 		log_warning("set the loopback interface up: %s", strerror(errno));
 }
 
+static bool names_modules(const char *text)
+{
+	for (; *text; text = *text == '\n' ? text + 1 : text) {
+		text += strspn(text, " \t\r");
+		if (*text && !strchr("#;\n", *text))
+			return true;
+		text = strchrnul(text, '\n');
+	}
+	return false;
+}
+
+/* The system's modprobe knows modprobe.d(5): options, blacklists, install commands. busybox's does not, and neither do we. */
+static bool modprobe_all(char *text)
+{
+	static char name[] = "modprobe", all[] = "-ab", end[] = "--";
+	char *argv[256] = {name, all, end}, target[256] = "", *line;
+	int n = 3, status;
+	pid_t pid;
+
+	if (access("/sbin/modprobe", X_OK) < 0 || (readlink("/sbin/modprobe", target, sizeof(target) - 1) > 0 && strstr(target, "busybox")))
+		return false;
+	while ((line = strsep(&text, "\n")) && n < 255) {
+		line = str_strip(line);
+		if (*line && *line != '#' && *line != ';')
+			argv[n++] = line;
+	}
+	pid = fork();
+	if (pid == 0) {
+		execv("/sbin/modprobe", argv);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) != 127;
+}
+
+struct lists {
+	struct modules m; /* opened when the first list needs it */
+	const char *cmdline;
+};
+
 static void load_one_list(const char *path, char *text, void *data)
 {
-	struct modules *m = data;
-	bool named = false;
+	_cleanup_free_ char *copy = strdup(text);
+	_cleanup_err_ struct err e = {0};
+	struct lists *l = data;
 
-	for (const char *line = text; *line; line = *strchrnul(line, '\n') ? strchrnul(line, '\n') + 1 : strchrnul(line, '\n'))
-		named = named || !strchr("#;\n", line[strspn(line, " \t")]);
-	if (!named)
-		return; /* comments only: the index need not be read */
-	if (!m->dir) {
-		_cleanup_err_ struct err e = {0};
-		if (modules_open(m, "", NULL, &e) < 0) {
-			log_warning("%s: %s", path, err_text(&e));
-			return;
-		}
+	if (!names_modules(text)) /* comments only: no index need be read */
+		return;
+	if (copy && modprobe_all(copy))
+		return;
+	if (!l->m.dir && modules_open(&l->m, "", NULL, &e) < 0) {
+		log_warning("%s: %s", path, err_text(&e));
+		return;
 	}
-	modules_load_list(m, text, path);
+	l->m.cmdline = l->cmdline;
+	modules_load_list(&l->m, text, path);
 }
 
 static void load_modules(const struct pid1 *p)
 {
-	struct modules m = {.cmdline = p->cmdline};
+	struct lists l = {.cmdline = p->cmdline};
 
-	conffiles_each("modules-load.d", load_one_list, &m);
-	modules_close(&m);
+	conffiles_each("modules-load.d", load_one_list, &l);
+	modules_close(&l.m);
 }
 
 static void apply_sysctl(const struct pid1 *p)
