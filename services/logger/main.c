@@ -108,7 +108,8 @@ static int set_up(struct logd *d, int *signals, const char *state, struct err *e
 	if (journal_open(&d->journal, state, &j) < 0) {
 		if (!d->journal.map)
 			return err_set(e, j.code, "%s", err_text(&j));
-		log_warning("%s; going on without it: a killed logger may then write lines twice", err_text(&j));
+		log_warning("%s; going on without it: what a killed logger was writing may then be written twice, or to rastlogd.log",
+			err_text(&j));
 	}
 	spare_scan(d);
 	return batch_recover(d, e);

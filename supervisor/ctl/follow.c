@@ -58,7 +58,17 @@ static void note(struct changed *c, struct stream *s)
 		c->of[c->n++] = s;
 }
 
-static void on_event(const struct inotify_event *e, struct stream ***streams, unsigned *n, bool all, struct changed *c)
+static bool is_wanted(char *const *names, const char *name)
+{
+	if (!names)
+		return true;
+	for (; *names; names++)
+		if (streq(*names, name))
+			return true;
+	return false;
+}
+
+static void on_event(const struct inotify_event *e, struct stream ***streams, unsigned *n, char *const *names, struct changed *c)
 {
 	char name[64];
 	if (e->mask & IN_Q_OVERFLOW)
@@ -66,7 +76,7 @@ static void on_event(const struct inotify_event *e, struct stream ***streams, un
 	if (!e->len || !service_of(e->name, name))
 		return;
 	struct stream *s = find(*streams, *n, name);
-	if (!s && all && add_stream(streams, n, name) >= 0)
+	if (!s && is_wanted(names, name) && add_stream(streams, n, name) >= 0)
 		s = (*streams)[*n - 1];
 	if (s)
 		note(c, s);
@@ -83,7 +93,7 @@ static int show(struct stream **streams, unsigned n, const struct changed *c)
 	return r;
 }
 
-static int wait_round(int fd, struct stream ***streams, unsigned *n, bool all)
+static int wait_round(int fd, struct stream ***streams, unsigned *n, char *const *names)
 {
 	char buf[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
 	struct changed c = {.n = 0};
@@ -99,21 +109,24 @@ static int wait_round(int fd, struct stream ***streams, unsigned *n, bool all)
 		const struct inotify_event *e = (const struct inotify_event *)at;
 		if (e->mask & IN_IGNORED)
 			return -ENOENT;
-		on_event(e, streams, n, all, &c);
+		on_event(e, streams, n, names, &c);
 		at += sizeof *e + e->len;
 	}
 	return show(*streams, *n, &c);
 }
 
-int logs_follow(struct stream ***streams, unsigned *n, bool all)
+int logs_follow(struct stream ***streams, unsigned *n, char *const *names)
 {
 	_cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (fd < 0 || inotify_add_watch(fd, set.log_dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) < 0)
 		return ctl_error(CTL_FAILED, "watch %s: %s", set.log_dir, strerror(errno));
-	struct changed everything = {.all = true}; /* what came between the first look and the watch */
+	for (char *const *name = names; name && *name; name++) /* that came between the first look and the watch, like the rest */
+		if (!find(*streams, *n, *name))
+			add_stream(streams, n, *name);
+	struct changed everything = {.all = true};
 	int r = show(*streams, *n, &everything);
 	while (r >= 0)
-		r = wait_round(fd, streams, n, all);
+		r = wait_round(fd, streams, n, names);
 	if (r == -EPIPE)
 		return CTL_OK;
 	if (r == -ENOENT)

@@ -254,7 +254,9 @@ static int open_streams(char **names, unsigned long lines, struct stream ***ret,
 		*n += r >= 0;
 		if (r == -EACCES && status == CTL_DENIED)
 			continue; /* said once is enough */
-		if (r < 0)
+		if (r == -ENOENT && set.follow)
+			ctl_error(CTL_OK, "there is no log of '%s' yet: waiting for it", *names);
+		else if (r < 0)
 			status = complain(*names, r);
 	}
 	return status;
@@ -292,8 +294,8 @@ VERB(logs)
 	int status = open_streams(names, from, &streams, &n);
 	if (n && (r = logs_merge(streams, n, !set.follow, lines)) < 0)
 		status = ctl_error(CTL_FAILED, "read the logs: %s", strerror(-r));
-	if (set.follow && (n || argc < 2))
-		status = logs_follow(&streams, &n, argc < 2);
+	if (set.follow && (n || status == CTL_OK))
+		status = logs_follow(&streams, &n, argc < 2 ? NULL : names);
 	for (unsigned i = 0; i < n; i++)
 		stream_free(streams[i]);
 	free(streams);

@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <sys/timerfd.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #define MINUTE_US 60000000u
@@ -199,9 +201,14 @@ static int wait_and_ask(enum power_kind kind, uint64_t when_us, const char *mess
 static void leave_cgroup(void)
 {
 	char pid[24];
-	mkdir("/sys/fs/cgroup/rastos.shutdown", 0755);
+	struct statfs fs;
+	if (statfs("/sys/fs/cgroup", &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+		return;
+	_cleanup_close_ int root = sys_openat(AT_FDCWD, "/sys/fs/cgroup", O_RDONLY | O_DIRECTORY, 0);
+	_cleanup_close_ int own = root < 0 ? root : cgroup_make(root, "rastos.shutdown");
 	snprintf(pid, sizeof pid, "%d", (int)getpid());
-	file_write_str(AT_FDCWD, "/sys/fs/cgroup/rastos.shutdown/cgroup.procs", pid);
+	if (own >= 0)
+		file_write_str(own, "cgroup.procs", pid);
 }
 
 static void into_background(void)

@@ -8,7 +8,7 @@ Needs root for a private mount namespace with small tmpfs in it; without, it is 
 import os, subprocess, sys, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from loggerrig import TROUBLE, Rig, check_numbers  # noqa: E402
+from loggerrig import TROUBLE, Rig, check_numbers, readable  # noqa: E402
 
 DISK = "/run/rast-test-disk"
 
@@ -195,7 +195,40 @@ def own_oldest_files_go_first():
         disk.clean()
 
 
-TESTS = [full_disk_and_back, killed_while_moving_back, beyond_the_bounds_lines_are_counted, read_only_disk, log_folder_that_cannot_be_made, own_oldest_files_go_first]
+def each_system_call_may_fail_once():
+    """One failure anywhere, then all is well: every line is there once, nothing waits, nobody was blocked."""
+    for call in ("openat", "pwrite", "renameat", "unlinkat", "ftruncate", "pread", "mkdirat", "mmap"):
+        for nth in (1, 2, 4, 7):
+            rig = Rig(PROGRAM, ["s", "t"], size=8192, files=99)
+            try:
+                for error in ("ENOSPC", "EIO"):  # the second logger takes over from the first
+                    rig.start(RAST_FAULT=f"{call}:{nth}:{error}")
+                    end = time.monotonic() + 5
+                    while rig.process.poll() is None and not readable(rig.ours) and time.monotonic() < end:
+                        time.sleep(0.001)
+                    if rig.process.poll() == 1:  # it could not even begin: rastd starts it again
+                        rig.start()
+                    rig.add_all()
+                    first = 0 if error == "ENOSPC" else 200
+                    for k in range(first, first + 200, 20):
+                        write_numbers(rig, "s", k, 20)
+                        write_numbers(rig, "t", k, 20, pad=0)
+                    rig.sync()
+                    rig.stop()
+                rig.start()
+                end = time.monotonic() + 10
+                rig.add_all()
+                while spare_files(rig) and time.monotonic() < end:
+                    time.sleep(0.02)
+                rig.sync()
+                rig.stop()
+                for name in ("s", "t"):
+                    check_numbers(name, rig.lines(name), 400, f"{call} fails at its {nth}. time")
+            finally:
+                rig.clean()
+
+
+TESTS = [full_disk_and_back, killed_while_moving_back, beyond_the_bounds_lines_are_counted, read_only_disk, log_folder_that_cannot_be_made, each_system_call_may_fail_once, own_oldest_files_go_first]
 
 if __name__ == "__main__":
     if os.geteuid() != 0:
