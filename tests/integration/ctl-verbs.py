@@ -408,6 +408,21 @@ def logs_follows_through_rotations_and_new_services():
             p.wait()
 
 
+def logs_follows_a_service_that_has_said_nothing_yet():
+    with Case() as c:
+        c.put("log/a.log", f"{stamp(1)} a: one\n")
+        p = subprocess.Popen(c.words("logs", "-f", "--plain", "later"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            assert b"waiting for it" in p.stderr.readline()
+            c.put("log/a.log", f"{stamp(2)} a: not this\n")
+            c.put("log/later.log", f"{stamp(3)} later: hello\n")
+            assert select.select([p.stdout], [], [], 10)[0] and os.read(p.stdout.fileno(), 4096) == b"hello\n"
+        finally:
+            p.kill()
+            p.wait()
+        c.expect(EXIT_DENIED, "logs", "later-still")
+
+
 def events_are_printed_as_they_come():
     events = [{"event": {"event": "state", "time_us": 1, "time_realtime_us": 1700000000000000, "service": "web", "old": "starting", "state": "up"}},
               {"event": {"event": "generation", "time_us": 2, "time_realtime_us": 1700000000000000, "generation": 7}}]
@@ -530,7 +545,7 @@ TESTS = [start_stop_restart_and_reload_ask_for_what_was_typed, every_error_has_i
          list_filters_and_prints_tables_names_and_json, status_says_what_is_known_and_3_when_it_is_not_up, status_without_a_name_shows_the_machine,
          tree_draws_each_service_once_and_marks_it_again, wait_signal_reset_and_reexec_ask_for_what_was_typed, apply_says_what_changes, enable_and_disable_edit_links_and_apply, enabling_what_makes_the_set_bad_is_taken_back,
          check_compiles_without_rastd_and_tells_every_problem, cat_prints_the_file_and_its_drop_ins, logs_are_merged_by_time_and_filtered, logs_has_the_logger_write_first,
-         logs_follows_through_rotations_and_new_services, events_are_printed_as_they_come, power_goes_through_rastd_and_never_to_a_foreign_pid_1,
+         logs_follows_through_rotations_and_new_services, logs_follows_a_service_that_has_said_nothing_yet, events_are_printed_as_they_come, power_goes_through_rastd_and_never_to_a_foreign_pid_1,
          the_old_names_mean_what_they_always_meant, a_shutdown_for_later_can_be_shown_and_cancelled, colours_are_for_terminals_and_for_who_wants_them,
          the_ledger_is_shown_without_rastd, completion_names_every_verb]
 
