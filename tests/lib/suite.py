@@ -22,6 +22,7 @@ from rastvm import cache  # noqa: E402
 OUT = TOP / "build-tests"
 LOGS = OUT / "logs"
 CPUS = len(os.sched_getaffinity(0))
+PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's own programs, whatever else a developer has installed
 COMMON = ["--prefix=/usr", "--sysconfdir=/etc"]
 # How rastOS is built, and what each way is for.
 BUILDS = {
@@ -60,7 +61,7 @@ class Suite:
         log = LOGS / (re.sub(r"[^A-Za-z0-9._-]+", "-", name) + ".log")
         with open(log, "wb") as out:
             p = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *map(str, argv)], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
-                                 env={**os.environ, **(env or {})}, start_new_session=True)
+                                 env={**os.environ, "PATH": PATH, **(env or {})}, start_new_session=True)
             with self.lock:
                 self.children.add(p)
             try:
