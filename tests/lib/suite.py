@@ -338,9 +338,8 @@ def main():
         futures = [pool.submit(run_task, suite, t, per_build) for t in sorted(tasks, key=lambda t: -t.seconds)]
         concurrent.futures.wait(futures)
     except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)
         suite.stop()
-        return 130
+        os._exit(130)  # tasks in other threads would go on to their next program
     minutes, seconds = divmod(int(time.monotonic() - began), 60)
     print(f"\n{minutes} min {seconds} s")
     for name, log in suite.failures:
