@@ -26,7 +26,7 @@ static const struct api {
 	unsigned long flags;
 	long magic; /* of statfs(2), when it is mounted; -1: unlike its parent folder's device */
 	bool optional; /* only where the kernel has made the folder */
-	bool late;     /* costs time that the services would wait for: after the boot target */
+	bool late;     /* costs time that the services would wait for: once the machine is quiet */
 } apis[] = {
 	{"proc", "/proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, PROC_SUPER_MAGIC},
 	{"sysfs", "/sys", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, SYSFS_MAGIC},
@@ -123,7 +123,12 @@ void apifs_mount(const struct pid1 *p)
 
 void apifs_mount_late(struct pid1 *p)
 {
-	if (p->machine && pid1_fork(p, ROLE_HELPER, NULL) == 0) {
+	static bool done;
+
+	if (done || !p->machine)
+		return;
+	done = true;
+	if (pid1_fork(p, ROLE_HELPER, NULL) == 0) {
 		mount_all(p, true);
 		_exit(0);
 	}

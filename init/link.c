@@ -242,7 +242,6 @@ static void on_booted(struct pid1 *p, struct received *r)
 {
 	log_notice(in.head.arg ? "the boot target is up" : "the boot target did not come up");
 	watchdog_open(p); /* its driver may have been loaded by a service */
-	apifs_mount_late(p);
 	rcu_hurry(p, false);
 }
 

@@ -197,6 +197,7 @@ static bool trim_wanted;
 static void quiet_for_a_while(struct pid1 *p)
 {
 	trim_wanted = true;
+	apifs_mount_late(p);
 }
 
 static void (*const overdue[N_DEADLINES])(struct pid1 *) = {

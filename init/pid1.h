@@ -105,7 +105,7 @@ void pid1_reset_signals(void);
 /* apifs.c, groups.c */
 void apifs_proc(void);                                   /* /proc, which tells who we are; taken away again where it is not ours to mount */
 void apifs_mount(const struct pid1 *p);
-void apifs_mount_late(struct pid1 *p);                   /* by a child: what nobody is to wait for, once the boot target has been reached */
+void apifs_mount_late(struct pid1 *p);                   /* by a child, once: what nobody is to wait for, when the machine is quiet */
 void rcu_hurry(const struct pid1 *p, bool on);            /* while a boot or a shutdown waits for the kernel, and nothing else matters */
 #define GROUP_ROOT "/sys/fs/cgroup"
 #define GROUP_OWN "rastos.init/pid1"
