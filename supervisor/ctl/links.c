@@ -65,8 +65,11 @@ static bool find_file(const char *name, char *path, size_t size)
 
 static int report(const char *name, int r, const char *what)
 {
+	if (r == -EACCES || r == -EPERM)
+		return ctl_error(
+			CTL_DENIED, "only root may %s services, and you are user %u; try it with sudo or su", what, (unsigned)getuid());
 	if (r < 0)
-		return ctl_error(r == -EACCES || r == -EPERM ? CTL_DENIED : CTL_FAILED, "%s '%s': %s", what, name, strerror(-r));
+		return ctl_error(CTL_FAILED, "%s '%s': %s", what, name, strerror(-r));
 	if (!set.quiet)
 		printf("%s%sd: %s\n", set.dry_run ? "would be " : "", what, name);
 	return CTL_OK;

@@ -91,10 +91,29 @@ static bool has(const json_t *processes, int64_t pid)
 	return false;
 }
 
+/* The whole command line where it can be read; rastd sends only the name. */
+static void print_command(const json_t *p)
+{
+	char path[64];
+	_cleanup_free_ char *text = NULL;
+	size_t n = 0;
+	snprintf(path, sizeof path, "/proc/%lld/cmdline", (long long)ji(p, "pid"));
+	if (file_read(AT_FDCWD, path, 1 << 20, &text, &n) < 0 || n == 0) {
+		print_clean(stdout, js(p, "command"));
+		return;
+	}
+	for (size_t i = 0; i + 1 < n; i++)
+		if (!text[i])
+			text[i] = ' ';
+	if (n > 200)
+		memcpy(text + 197, "...", 4);
+	print_clean(stdout, text);
+}
+
 static void print_process(const json_t *p, unsigned depth)
 {
 	printf("%15s%*s%lld%s ", "", (int)depth * 2, "", (long long)ji(p, "pid"), jb(p, "main") ? "*" : "");
-	print_clean(stdout, js(p, "command"));
+	print_command(p);
 	putchar('\n');
 }
 
