@@ -16,13 +16,16 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "init/console.h"
 #include "init/pid1.h"
 
 #define STACK_SIZE 65536
-#define CRASHES_MAX 16 /* in one boot: then a new program is no cure either */
+#define CRASHES_MAX 16            /* within an hour: then a new program is no cure either */
+#define CALM_US (3600 * SECOND_US)
+#define SYNC_TRIES 50             /* of 100 ms each, before a reboot */
 
 static struct pid1 *self;
 static volatile sig_atomic_t depth;
@@ -40,7 +43,7 @@ static uint64_t fault_ip(const void *context)
 #endif
 }
 
-static void __attribute__((noreturn)) keep_alive(void)
+void crash_keep_alive(void)
 {
 	for (;;) {
 		while (waitpid(-1, NULL, 0) > 0)
@@ -49,13 +52,29 @@ static void __attribute__((noreturn)) keep_alive(void)
 	}
 }
 
+/* A disk that hangs must not keep us from restarting: a child writes the data out, for a while. */
 static void __attribute__((noreturn)) end_machine(void)
 {
-	if (self->machine) {
+	pid_t pid = self->machine ? fork() : -1;
+
+	if (pid == 0) {
 		sync();
-		reboot(RB_AUTOBOOT);
+		_exit(0);
 	}
+	for (int i = 0; pid > 0 && i < SYNC_TRIES && waitpid(pid, NULL, WNOHANG) == 0; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
+	if (self->machine)
+		reboot(RB_AUTOBOOT);
 	_exit(1);
+}
+
+static void count_crash(void)
+{
+	uint64_t now = now_us();
+
+	self->crashes++;
+	self->crash_burst = now - self->last_crash < CALM_US ? self->crash_burst + 1 : 1;
+	self->last_crash = now;
 }
 
 int crash_exe(void)
@@ -68,22 +87,22 @@ static void on_fault(int sig, siginfo_t *si, void *context)
 	int level = depth++;
 
 	if (level > 1)
-		keep_alive();
+		crash_keep_alive();
 	if (level == 1) {
 		state_exec(NULL, "--after-crash");
-		keep_alive();
+		crash_keep_alive();
 	}
-	self->crashes++;
+	count_crash();
 	console_say("PID 1 had a fault: %s (code %d) at address %#llx, instruction %#llx; fault %u of this boot; the supervisor said last: %s", signal_name(sig),
 		si->si_code, (unsigned long long)(uintptr_t)si->si_addr, (unsigned long long)fault_ip(context), self->crashes,
 		*self->status ? self->status : "nothing");
 	log_err("PID 1 had a fault: %s at %#llx", signal_name(sig), (unsigned long long)fault_ip(context));
 	if (self->crash_reboot)
 		end_machine();
-	if (self->crashes < CRASHES_MAX)
+	if (self->crash_burst < CRASHES_MAX)
 		state_exec(self, "--after-crash");
 	console_say("PID 1 can't go on: services keep running, but nothing is supervised any more. Reboot when you can (reboot -f).");
-	keep_alive();
+	crash_keep_alive();
 }
 
 void crash_install(struct pid1 *p)

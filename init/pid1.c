@@ -406,8 +406,11 @@ int pid1_main(const struct pid1_options *o)
 	r = resumed ? 0 : link_make(p);
 	if (r == 0)
 		r = make_loop(p);
-	if (r < 0)
+	if (r < 0) {
 		console_say("PID 1 can't make what it needs to run (%s): nothing will be supervised", strerror(-r));
+		supervise_shell(p);
+		crash_keep_alive();
+	}
 	power_accept(p);
 	if (resumed)
 		console_say("PID 1 is back, with %s", pid1_child(p, ROLE_RASTD) ? "its supervisor" : "no supervisor running");

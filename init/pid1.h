@@ -89,6 +89,8 @@ struct pid1 {
 	int state_fd;             /* memfd for state.c, made at boot so that a fault needs nothing new */
 	char path[256];           /* where our program was started from */
 	uint64_t power_limit;     /* us that rastd has for its part of the end */
+	uint64_t last_crash;      /* CLOCK_MONOTONIC, us */
+	unsigned crash_burst;     /* faults without an hour of rest in between */
 	/* new fields go here, at the end: state.c */
 };
 
@@ -153,6 +155,7 @@ void watchdog_disarm(struct pid1 *p);
 
 /* crash.c */
 void crash_install(struct pid1 *p);
+void crash_keep_alive(void) __attribute__((noreturn));  /* the least that an init does: reap, for ever */
 int crash_exe(void);                                    /* our own program, for an exec that trusts nothing else */
 
 /* state.c */

@@ -79,10 +79,10 @@ static void swap_off(struct progress *pr, const struct shutdown_plan *plan)
 }
 
 const struct shutdown_step shutdown_steps[] = {
-	{"recording that this boot was ended in order", 10 * SECOND_US, mark_left},
-	{"saving the random seed", 10 * SECOND_US, save_seed},
-	{"writing all data to the disks", 60 * SECOND_US, sync_all},
-	{"switching off swap", 20 * SECOND_US, swap_off},
-	{"unmounting", 15 * SECOND_US, unmount_all},
+	{"recording that this boot was ended in order", 10 * SECOND_US, false, mark_left},
+	{"saving the random seed", 10 * SECOND_US, false, save_seed},
+	{"writing all data to the disks", 30 * SECOND_US, true, sync_all},
+	{"switching off swap", 20 * SECOND_US, false, swap_off},
+	{"unmounting", 15 * SECOND_US, true, unmount_all},
 };
 const unsigned n_shutdown_steps = ARRAY_SIZE(shutdown_steps);

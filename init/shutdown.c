@@ -9,6 +9,7 @@
 #include <linux/reboot.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/reboot.h>
@@ -26,6 +27,7 @@
 
 #define TERM_US (2 * SECOND_US)
 #define KILL_US (5 * SECOND_US)
+#define PROGRESS_KIB 1024 /* less than this in a step's time is no progress */
 #define IMPATIENT 7 /* ctrl-alt-dels */
 
 static void restart_now(struct pid1 *p)
@@ -108,9 +110,50 @@ static void kill_everything(struct pid1 *p)
 		name_survivors();
 }
 
+/* KiB that are to be written to disks yet. */
+static uint64_t dirty_kib(void)
+{
+	static const char *const keys[] = {"\nDirty:", "\nWriteback:"};
+	char text[4096];
+	uint64_t sum = 0;
+	ssize_t n;
+
+	_cleanup_close_ int fd = sys_openat(AT_FDCWD, "/proc/meminfo", O_RDONLY, 0);
+	n = fd < 0 ? fd : sys_read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *at = strstr(text, keys[i]);
+		if (at)
+			sum += strtoull(at + strlen(keys[i]), NULL, 10);
+	}
+	return sum;
+}
+
+/* What is waited for, and since when; a slow disk that still gets somewhere is given its time. */
+struct patience {
+	uint64_t since, from, dirty;
+};
+
+static bool lost(struct patience *w, const struct shutdown_step *step, uint64_t since)
+{
+	uint64_t now = now_us(), dirty;
+
+	if (since != w->since)
+		*w = (struct patience){since, since, UINT64_MAX};
+	if (!since || now <= w->from + step->limit_us)
+		return false;
+	dirty = step->writes ? dirty_kib() : UINT64_MAX;
+	if (dirty >= w->dirty || (w->dirty == UINT64_MAX && dirty < PROGRESS_KIB) || (w->dirty != UINT64_MAX && w->dirty - dirty < PROGRESS_KIB))
+		return true;
+	w->dirty = dirty;
+	w->from = now;
+	return false;
+}
+
 /* One child, from step `from` on. 0: it came to the end; else the step to go on with, n_shutdown_steps + 1 for none. */
 static unsigned run_steps(struct pid1 *p, struct progress *pr, const struct shutdown_plan *plan, unsigned from)
 {
+	struct patience w = {0};
 	pid_t pid = fork();
 
 	if (pid == 0) {
@@ -123,12 +166,12 @@ static unsigned run_steps(struct pid1 *p, struct progress *pr, const struct shut
 		_exit(0);
 	}
 	while (pid > 0) {
-		uint64_t limit = shutdown_steps[pr->step].limit_us, since = pr->since;
+		const struct shutdown_step *step = &shutdown_steps[pr->step];
 		if (waitpid(pid, NULL, WNOHANG) != 0)
 			return 0;
-		if (since && now_us() > since + limit)
+		if (lost(&w, step, pr->since))
 			break;
-		wait_some(p, (since ? since : now_us()) + limit);
+		wait_some(p, MAX(w.from, now_us() - step->limit_us) + step->limit_us + 1000);
 	}
 	if (pid < 0)
 		return 0;

@@ -25,6 +25,7 @@ struct shutdown_plan {
 struct shutdown_step {
 	const char *name;
 	uint64_t limit_us;             /* for one thing in it: one mount point, one swap area */
+	bool writes;                   /* it waits for dirty data: as long as that gets less it is not stuck */
 	void (*run)(struct progress *pr, const struct shutdown_plan *plan);
 };
 extern const struct shutdown_step shutdown_steps[];
