@@ -16,7 +16,8 @@
 #include <sys/wait.h>
 
 #define CHILD_STACK (64u << 10)
-#define SLOW_SPAWN 20000u /* us: starting took longer than this: the disk is busy */
+#define SLOW_SPAWN 20000u  /* us: starting took longer than this, and the disk was read: it is busy */
+#define VERY_SLOW_SPAWN 250000u /* us: whatever it was (a network file system tells nothing) */
 #define SLOW_FOR 2000000u /* us: then fork for this long */
 
 void spawn_init(struct manager *m)
@@ -265,6 +266,20 @@ static void start_forked(struct manager *m, struct svc *s, enum proc_kind kind, 
 	engine_event(&m->e, s, EV_EXEC_OK);
 }
 
+/* A machine whose processors are busy makes every start slow, and forking would only add to its work: what is worth going on meanwhile is a disk. */
+static bool was_slow(pid_t pid, uint64_t took)
+{
+	char path[32];
+	_cleanup_free_ char *io = NULL;
+	const char *p;
+	if (took <= SLOW_SPAWN || took > VERY_SLOW_SPAWN)
+		return took > VERY_SLOW_SPAWN;
+	snprintf(path, sizeof(path), "/proc/%d/io", (int)pid);
+	if (file_read(AT_FDCWD, path, 4096, &io, NULL) < 0 || !(p = strstr(io, "\nread_bytes: ")))
+		return true; /* a kernel without I/O accounting */
+	return p[strlen("\nread_bytes: ")] != '0';
+}
+
 static void start_vforked(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p, int cgroup)
 {
 	struct state_record *rec = record(m, s);
@@ -276,7 +291,7 @@ static void start_vforked(struct manager *m, struct svc *s, enum proc_kind kind,
 		return;
 	}
 	uint64_t after = now_us();
-	if (after - before > SLOW_SPAWN)
+	if (was_slow((pid_t)pid, after - before))
 		m->slow_until = after + SLOW_FOR;
 	if (rec->spawn_err) {
 		siginfo_t si;
