@@ -8,6 +8,7 @@
 
     run(globals())
 """
+import inspect
 import json
 import pathlib
 import sys
@@ -42,7 +43,8 @@ def sentence(name):
 
 def run(names):
     """TAP on stdout. Arguments: names of functions to run, or --list."""
-    cases = [f for n, f in names.items() if callable(f) and getattr(f, "__module__", "") == "__main__" and not n.startswith("_") and "_" in n]
+    cases = [f for n, f in names.items() if inspect.isfunction(f) and f.__module__ == "__main__" and not n.startswith("_") and "_" in n
+             and not inspect.signature(f).parameters]
     if sys.argv[1:] == ["--list"]:
         print(json.dumps([f.__name__ for f in cases]))
         return
