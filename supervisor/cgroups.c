@@ -21,7 +21,7 @@ static void need_controller(struct manager *m, const char *key)
 	char on[32];
 	for (unsigned c = 0; c < ARRAY_SIZE(controllers); c++) {
 		size_t n = strlen(controllers[c]);
-		if (strncmp(key, controllers[c], n) || key[n] != '.' || (controllers_on & 1u << c))
+		if (strncmp(key, controllers[c], n) != 0 || key[n] != '.' || (controllers_on & 1u << c))
 			continue;
 		controllers_on |= 1u << c;
 		_cleanup_close_ int root = open(m->opt.cgroup_root, O_DIRECTORY | O_CLOEXEC);
@@ -174,6 +174,7 @@ static int on_inotify(struct source *src, int fd, uint32_t events, void *data)
 void cgroups_kill(struct engine *e, struct svc *s)
 {
 	struct manager *m = engine_manager(e);
+	FAULT_POINT("killing");
 	if (m->cg_fd >= 0) {
 		int r = cgroup_kill(m->cg_fd, nm(m, s));
 		if (r < 0 && r != -ENOENT)
@@ -212,6 +213,7 @@ void cgroups_signal(struct engine *e, struct svc *s, int sig, bool all)
 {
 	struct manager *m = engine_manager(e);
 	pid_t pid = s->r.pid ? s->r.pid : s->r.aux_pid;
+	FAULT_POINT("signalling");
 	if (all && send_all(m, s, sig))
 		return;
 	if (all && m->cg_fd < 0 && pid)

@@ -95,7 +95,7 @@ static json_t *process(pid_t pid, bool main_process)
 			&stime, &rss);
 	long tick = sysconf(_SC_CLK_TCK), page = sysconf(_SC_PAGESIZE);
 	return json_pack("{s:i,s:i,s:s,s:I,s:I,s:b}", "pid", pid, "parent", parent, "command", comm, "memory_bytes",
-		(json_int_t)(rss * page), "cpu_us", (json_int_t)((utime + stime) * (1000000ul / (unsigned long)tick)), "main",
+		(json_int_t)rss * page, "cpu_us", (json_int_t)(utime + stime) * (1000000 / tick), "main",
 		main_process);
 }
 

@@ -143,7 +143,7 @@ static int load_former(struct manager *m, struct err *e)
 		return r;
 	snprintf(name, sizeof(name), "%" PRIu64, m->st.h->generation);
 	r = graph_map(m->graph_fd, name, &m->g, e);
-	if (r == 0 && m->g->n_services != m->st.h->n)
+	if (r == 0 && (!m->g || m->g->n_services != m->st.h->n))
 		r = err_set(e, -EBADMSG, "graph and state file don't belong together");
 	if (r < 0) {
 		state_close(&m->st);
@@ -193,8 +193,8 @@ static int begin(struct manager *m)
 	m->st.boot = boot;
 	kill_strays(m);
 	int r = boot_compile(m);
-	if (r < 0)
-		return r;
+	if (r < 0 || !m->g)
+		return r < 0 ? r : -EINVAL;
 	boot = m->st.boot;
 	compile_point_to(m, m->g->generation);
 	r = manager_load(m, m->g);

@@ -166,7 +166,7 @@ static int make_env(struct manager *m, struct svc *s, enum proc_kind kind, struc
 	if (p->tty)
 		env_tty(&x, p->tty);
 	env_run(m, s, kind, &x);
-	if (p->n_extra && p->extra == (s->ext ? s->ext->fds : NULL))
+	if (p->n_extra && s->ext && p->extra == s->ext->fds)
 		env_listen(s, &x, p);
 	const gref *refs = graph_at(m->g, c->environment_files.off);
 	for (uint32_t k = 0; k < c->environment_files.n; k++) {

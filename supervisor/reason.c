@@ -33,14 +33,15 @@ static void exit_words(const struct svc *s, char *buf, size_t n)
 
 static void other_words(const struct engine *e, const struct svc *s, char *buf, size_t n)
 {
-	const struct svc *d = s->r.why_arg < e->n ? &e->s[s->r.why_arg] : NULL;
+	bool known = s->r.why_arg < e->n;
+	const struct svc *d = known ? &e->s[s->r.why_arg] : s;
 	if (s->r.why == WHY_MEMBER)
 		snprintf(buf, n, "member %s failed", other(e, s->r.why_arg));
 	else if (s->r.why == WHY_CONFLICT)
 		snprintf(buf, n, "conflicts with %s", other(e, s->r.why_arg));
-	else if (d && svc_has(d, F_MASKED))
+	else if (known && svc_has(d, F_MASKED))
 		snprintf(buf, n, "dependency %s is masked (rast.mask=)", other(e, s->r.why_arg));
-	else if (d && d->r.state == ST_DOWN)
+	else if (known && d->r.state == ST_DOWN)
 		snprintf(buf, n, "dependency %s was stopped", other(e, s->r.why_arg));
 	else
 		snprintf(buf, n, "dependency %s failed", other(e, s->r.why_arg));
