@@ -47,11 +47,11 @@ static int bytes_in(int pipe)
 
 /* --- looking --- */
 
-/* What is in the scratch pipe goes to d->in. A pipe in packet mode (O_DIRECT) gives one packet per read. */
-static int read_scratch(struct logd *d, size_t n)
+/* What is in the scratch pipe, or one like it, goes to d->in. A pipe in packet mode (O_DIRECT) gives one packet per read. */
+static int read_copy(struct logd *d, int from, size_t n)
 {
 	for (size_t got = 0; got < n;) {
-		ssize_t r = read(d->scratch[0], d->in + got, n - got);
+		ssize_t r = read(from, d->in + got, n - got);
 		if (r <= 0)
 			return r < 0 ? -errno : -EIO;
 		got += (size_t)r;
@@ -69,27 +69,35 @@ static ssize_t peek(struct logd *d, int pipe)
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n < 0 ? -errno : 0;
-	int r = read_scratch(d, (size_t)n);
+	int r = read_copy(d, d->scratch[0], (size_t)n);
 	return r < 0 ? r : n;
 }
 
+/* A pipe with as few slots as another one, for one look at that. The scratch pipe is not made smaller: a user who has many pipes may not be
+ * allowed to make it larger again. */
+static int small_copy(int fds[2], int size)
+{
+	int r = sys_pipe2(fds, O_CLOEXEC);
+	return r < 0 ? r : fcntl(fds[1], F_SETPIPE_SZ, size) < 0 ? -errno : 0;
+}
+
 /* As peek, and says whether the pipe can take no more: its writer waits and will not end the line before we make room. A pipe is full when
- * all of its slots are used, however little is in each; only the write end can be asked for that, so it is asked of the scratch pipe with a
- * copy in it and as many slots. */
+ * all of its slots are used, however little is in each; only the write end can be asked for that, so it is asked of a pipe with a copy in
+ * it and as many slots. */
 static ssize_t peek_full(struct logd *d, int pipe, bool *full)
 {
-	int size = fcntl(pipe, F_GETPIPE_SZ);
-	bool smaller = size > 0 && (unsigned)size < d->scratch_size;
-	if (smaller && fcntl(d->scratch[1], F_SETPIPE_SZ, size) < 0)
-		return -errno;
-	ssize_t n = tee(pipe, d->scratch[1], LOGD_IN_MAX, SPLICE_F_NONBLOCK);
-	int error = n < 0 ? errno : 0;
-	struct pollfd p = {.fd = d->scratch[1], .events = POLLOUT};
-	*full = n > 0 && poll(&p, 1, 0) == 0;
-	int r = n > 0 ? read_scratch(d, (size_t)n) : 0;
-	if (smaller && fcntl(d->scratch[1], F_SETPIPE_SZ, (int)d->scratch_size) < 0)
-		return -errno;
-	return error ? -error : r < 0 ? r : n;
+	int small[2] = {-1, -1}, *copy = d->scratch, size = fcntl(pipe, F_GETPIPE_SZ);
+	bool smaller = size > 0 && (unsigned)size < d->scratch_size, unknown = smaller && small_copy(small, size) < 0;
+	if (smaller && !unknown)
+		copy = small;
+	_cleanup_close_ int small_read = small[0], small_write = small[1];
+	ssize_t n = tee(pipe, copy[1], LOGD_IN_MAX, SPLICE_F_NONBLOCK);
+	if (n <= 0)
+		return n < 0 ? -errno : 0;
+	struct pollfd p = {.fd = copy[1], .events = POLLOUT};
+	*full = unknown || poll(&p, 1, 0) == 0; /* a line split for nothing is better than a service that waits for ever */
+	int r = read_copy(d, copy[0], (size_t)n);
+	return r < 0 ? r : n;
 }
 
 /* --- taking and writing --- */

@@ -11,10 +11,11 @@ void control_event(struct logd *d, uint16_t type, const char *name, int error, u
 	if (d->control < 0)
 		return;
 	snprintf(ev.name, sizeof ev.name, "%.63s", name);
-	/* Never blocks: rastd may be away for long. What it can't be told for lack of room it asks for again. */
 	struct iovec iov = {&ev, sizeof ev};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t r = sys_sendmsg(d->control, &msg, MSG_DONTWAIT);
+	/* Never blocks: rastd may be away for long. What it can't be told for lack of room it asks for again. But READY makes it send the
+	 * pipes, without which there is nothing to do. */
+	ssize_t r = sys_sendmsg(d->control, &msg, type == LOGD_READY ? 0 : MSG_DONTWAIT);
 	if (r < 0 && r != -EAGAIN && r != -EPIPE && r != -ECONNRESET)
 		log_warning("can't tell rastd about '%s': %s", name, strerror((int)-r));
 }

@@ -1,6 +1,6 @@
 """What outlives a logger: rastd's and PID 1's part, played by a test. Packets as in services/logger/protocol.h."""
 
-import array, os, re, select, socket, struct, subprocess, sys, tempfile, time
+import array, fcntl, os, re, select, socket, struct, subprocess, sys, tempfile, time
 
 VERSION = 1
 ADD, FLUSH, DROP, SYNC, REOPEN = 1, 2, 3, 4, 5
@@ -29,7 +29,7 @@ class Rig:
         fds = [self.theirs.fileno(), *self.stage]
 
         def place():
-            high = [os.dup2(fd, 200 + i) for i, fd in enumerate(fds)]
+            high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in fds]  # none of them is among 3 to 5 now
             for i, fd in enumerate(high):
                 os.dup2(fd, 3 + i)
 
@@ -83,17 +83,26 @@ class Rig:
                     data += f.read()
         return data
 
-    def lines(self, name):
-        out = []
+    def lines(self, name, join=True):
+        """join: pieces of a split line are put together. The pipes of a user who has very many of them are small, and split early (pipe(7))."""
+        out, piece = [], b""
         for line in self.text(name).splitlines(keepends=True):
             m = LINE.match(line)
             assert m and m[1].decode() == name, f"{name}: a broken line: {line!r}"
-            out.append(m[2])
+            if join and m[2].endswith(b"\\"):
+                piece += m[2][:-1]
+                continue
+            out.append(piece + m[2])
+            piece = b""
         return out
 
     def clean(self):
         if self.process and self.process.poll() is None:
             self.kill()
+        for fd in (*self.stage, *(fd for pipe in self.pipes.values() for fd in pipe)):
+            os.close(fd)
+        self.ours.close()
+        self.theirs.close()
         subprocess.run(["rm", "-rf", self.top], check=True)
 
 
@@ -108,4 +117,6 @@ def check_numbers(name, lines, n, what):
 
 
 def readable(sock):
-    return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()  # select() knows descriptors below 1024 only
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
