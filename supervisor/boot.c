@@ -84,8 +84,7 @@ static void print_problems(struct manager *m, json_t *problems)
 {
 	size_t k;
 	json_t *p;
-	json_array_foreach(problems, k, p)
-	{
+	json_array_foreach (problems, k, p) {
 		const char *level = json_string_value(json_object_get(p, "level")), *file = json_string_value(json_object_get(p, "file"));
 		const char *text = json_string_value(json_object_get(p, "text"));
 		int line = (int)json_integer_value(json_object_get(p, "line"));
@@ -275,9 +274,23 @@ static uint32_t find_target(struct manager *m)
 	return i;
 }
 
-int boot_begin(struct manager *m)
+static int start_target(struct manager *m, uint32_t i)
 {
 	struct mark k = {0};
+	if (m->logger != NONE)
+		mark_start(&m->e, &m->logger, 1, 0, &k);
+	mark_clear(&k);
+	int r = mark_start(&m->e, &i, 1, 0, &k);
+	if (r == -EBUSY)
+		log_err("target '%s' can't be started: %s conflicts with %s", m->st.boot.target, nm(m, &m->e.s[k.subject]),
+			nm(m, &m->e.s[k.other]));
+	mark_clear(&k);
+	manager_schedule(m);
+	return r == -ENOMEM ? r : 0;
+}
+
+int boot_begin(struct manager *m)
+{
 	choose_target(m, m->st.boot.target, sizeof(m->st.boot.target));
 	if (m->st.boot.rescue)
 		snprintf(m->st.boot.target, sizeof(m->st.boot.target), "rescue");
@@ -291,16 +304,7 @@ int boot_begin(struct manager *m)
 			boot_shell(m);
 		return 0;
 	}
-	if (m->logger != NONE)
-		mark_start(&m->e, &m->logger, 1, 0, &k);
-	mark_clear(&k);
-	int r = mark_start(&m->e, &i, 1, 0, &k);
-	if (r == -EBUSY)
-		log_err("target '%s' can't be started: %s conflicts with %s", m->st.boot.target, nm(m, &m->e.s[k.subject]),
-			nm(m, &m->e.s[k.other]));
-	mark_clear(&k);
-	manager_schedule(m);
-	return r == -ENOMEM ? r : 0;
+	return start_target(m, i);
 }
 
 /* --- the judgement --- */
@@ -397,6 +401,10 @@ void boot_check(struct manager *m)
 /* A new rastd: go on with what the former one was waiting for. */
 void boot_resume(struct manager *m)
 {
+	uint32_t i = graph_find(m->g, m->st.boot.target);
+	bool marked = i == NONE || svc_has(&m->e.s[i], F_WANT); /* the target is marked last, so nothing of it is missing then */
+	if (m->st.boot.phase == BOOT_STARTING && !m->st.boot.power && !marked)
+		start_target(m, i);
 	if (m->st.boot.phase == BOOT_UP)
 		judge(m);
 	if (m->st.boot.reboot_at)

@@ -63,6 +63,7 @@ static void op_commit(struct engine *e, struct svc *s)
 {
 	struct manager *m = engine_manager(e);
 	state_put(&m->st, svc_index(e, s), &s->r);
+	FAULT_POINT("committed");
 }
 
 static void say(struct manager *m, struct svc *s, enum svc_state old)

@@ -158,6 +158,10 @@ static void want_down(struct engine *e, uint32_t i)
 		svc_enter(e, s, ST_DOWN);
 	e->ops->commit(e, s);
 	s->dirty = 0;
+}
+
+static void go_down(struct engine *e, uint32_t i)
+{
 	engine_queue(e, i);
 	tell_watchers(e, i);
 }
@@ -184,6 +188,18 @@ static int note_blockers(struct walk *w, uint32_t first, struct mark *m)
 	return m->n_blockers ? -EBUSY : 0;
 }
 
+/* The walk goes from what was asked for to its dependents: it is written down from its end, so that what rastd leaves behind when it is
+ * killed in the middle is never a service without what it stands on. */
+static void all_down(struct walk *w)
+{
+	for (uint32_t c = w->n; c-- > 0;)
+		if (w->e->s[w->v[c]].mark & IN_STOP)
+			want_down(w->e, w->v[c]);
+	for (uint32_t c = 0; c < w->n; c++)
+		if (w->e->s[w->v[c]].mark & IN_STOP)
+			go_down(w->e, w->v[c]);
+}
+
 int mark_stop(struct engine *e, const uint32_t *ids, uint32_t n, int how, struct mark *m)
 {
 	struct walk w = {.e = e};
@@ -195,9 +211,8 @@ int mark_stop(struct engine *e, const uint32_t *ids, uint32_t n, int how, struct
 		r = 0;
 	if (r == 0)
 		r = note_stops(&w, 0, m);
-	for (uint32_t c = 0; r == 0 && !(how & MARK_DRY) && c < w.n; c++)
-		if (e->s[w.v[c]].mark & IN_STOP)
-			want_down(e, w.v[c]);
+	if (r == 0 && !(how & MARK_DRY))
+		all_down(&w);
 	if (r < 0)
 		m->n = 0;
 	walk_done(&w);
@@ -207,11 +222,12 @@ int mark_stop(struct engine *e, const uint32_t *ids, uint32_t n, int how, struct
 void mark_stop_all(struct engine *e, uint32_t last)
 {
 	e->no_restart = true;
-	for (uint32_t i = 0; i < e->n; i++)
-		if (i == last)
+	for (uint32_t i = 0; i < e->n; i++) {
+		if (i == last || (e->s[i].r.state == ST_DOWN && !(e->s[i].r.flags & (F_WANT | F_RESTART))))
 			continue;
-		else if (e->s[i].r.state != ST_DOWN || e->s[i].r.flags & (F_WANT | F_RESTART))
-			want_down(e, i);
+		want_down(e, i);
+		go_down(e, i);
+	}
 }
 
 /* For a change of the set: a service that is removed goes down; one that stands on it goes down too, and comes back in the new set. */
@@ -220,6 +236,7 @@ void mark_for_switch(struct engine *e, uint32_t i, bool removed)
 	struct svc *s = &e->s[i];
 	if (removed) {
 		want_down(e, i);
+		go_down(e, i);
 		return;
 	}
 	svc_set(e, s, F_HOLD, true);
@@ -346,7 +363,6 @@ static void want_up(struct engine *e, uint32_t i, bool asked, bool explicit)
 		svc_set(e, s, F_EXPLICIT, true);
 	e->ops->commit(e, s);
 	s->dirty = 0;
-	engine_queue(e, i);
 }
 
 /* Members of a bundle that was asked for, and what is enabled, count as asked for, too. */
@@ -375,13 +391,13 @@ static int start_commit(struct walk *w, uint32_t asked, struct walk *down, int h
 		return -ENOMEM;
 	if (how & MARK_DRY)
 		return 0;
-	for (uint32_t c = 0; c < down->n; c++)
-		if (e->s[down->v[c]].mark & IN_STOP)
-			want_down(e, down->v[c]);
+	all_down(down);
 	if (!(how & MARK_IMPLICIT))
 		mark_explicit(w, asked);
-	for (uint32_t c = 0; c < w->n; c++)
+	for (uint32_t c = w->n; c-- > 0;) /* dependencies first, for the same reason as in all_down() */
 		want_up(e, w->v[c], c < asked, c < asked && !(how & MARK_IMPLICIT));
+	for (uint32_t c = 0; c < w->n; c++)
+		engine_queue(e, w->v[c]);
 	return 0;
 }
 

@@ -29,6 +29,9 @@ void spawn_init(struct manager *m)
 	m->child_stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (m->child_stack == MAP_FAILED)
 		m->child_stack = NULL;
+#ifdef NO_VFORK
+	m->child_stack = NULL;
+#endif
 	getrlimit(RLIMIT_NOFILE, &m->nofile);
 	all = m->nofile;
 	all.rlim_cur = all.rlim_max;
@@ -51,6 +54,9 @@ int spawn_gather(struct engine *e, struct svc *s, enum proc_kind kind)
 		m->cap_pend = cap;
 	}
 	m->pend[m->n_pend++] = (struct pend){svc_index(e, s), kind};
+	/* Now, before the new state is committed: a successor must not take the pid of the last run for the new one's. */
+	m->st.rec[svc_index(e, s)].last_pid = 0;
+	m->st.rec[svc_index(e, s)].spawn_err = 0;
 	manager_schedule(m);
 	return 0;
 }
@@ -59,7 +65,10 @@ int spawn_gather(struct engine *e, struct svc *s, enum proc_kind kind)
 
 /* clone3 with a stack of its own for the child, which calls plan_child() and never comes back. Returns the pid or a negative errno.
  * Written out since libc has no wrapper for clone3, and its clone() knows no cgroup. */
-#if defined(__x86_64__)
+#if defined(__SANITIZE_ADDRESS__) || !(defined(__x86_64__) || defined(__aarch64__))
+#define NO_VFORK 1 /* AddressSanitizer knows nothing of a stack that we bring along */
+#define clone3_vfork clone_fork
+#elif defined(__x86_64__)
 static long clone3_vfork(struct clone_args *a, struct plan *p)
 {
 	long r;
@@ -78,7 +87,7 @@ static long clone3_vfork(struct clone_args *a, struct plan *p)
 			 : "rcx", "r11", "memory");
 	return r;
 }
-#elif defined(__aarch64__)
+#else
 static long clone3_vfork(struct clone_args *a, struct plan *p)
 {
 	register long x8 __asm__("x8") = SYS_clone3;
@@ -97,12 +106,6 @@ static long clone3_vfork(struct clone_args *a, struct plan *p)
 			 : "r"(x8), "r"(x1), "r"(plan), "r"(run)
 			 : "x30", "memory");
 	return x0;
-}
-#else
-#define NO_VFORK 1
-static long clone3_vfork(struct clone_args *a, struct plan *p)
-{
-	return -ENOSYS;
 }
 #endif
 
@@ -223,9 +226,6 @@ static int watch_exec(struct manager *m, struct svc *s, int fd)
 
 static bool use_fork(struct manager *m, struct svc *s, const struct plan *p)
 {
-#ifdef NO_VFORK
-	return true;
-#endif
 	return !m->child_stack || p->tty || p->root || p->cwd || m->slow_until > now_us();
 }
 
@@ -301,6 +301,7 @@ static void start_vforked(struct manager *m, struct svc *s, enum proc_kind kind,
 	}
 	begun(m, s, kind, (pid_t)pid);
 	engine_event(&m->e, s, EV_EXEC_OK);
+	FAULT_POINT("started");
 }
 
 /* notify=fd:N: a pipe for this run. */
@@ -359,6 +360,7 @@ void spawn_flush(struct engine *e)
 	if (!m->n_pend)
 		return;
 	output_prepare(m, m->pend, m->n_pend);
+	FAULT_POINT("prepared");
 	for (uint32_t k = 0; k < m->n_pend; k++) { /* more may be gathered meanwhile */
 		struct pend p = m->pend[k];
 		e->s[p.i].spawning = 0;

@@ -1,5 +1,5 @@
 /* state.c: see state.h. */
-#include "supervisor/state.h"
+#include "supervisor/manager.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@ static void put(uint32_t *crc0, uint32_t *crc1, const void *r, size_t n)
 	bool first = (int32_t)(*seq0 - *seq1) < 0;
 	uint32_t *crc = first ? crc0 : crc1, *seq = first ? seq0 : seq1, next = (first ? *seq1 : *seq0) + 1;
 	memcpy(seq + 1, r, n);
+	FAULT_POINT("half-written");
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	uint32_t sum = crc32c(crc32c(0, &next, sizeof(next)), r, n);
 	__atomic_store_n(crc, sum, __ATOMIC_RELEASE);

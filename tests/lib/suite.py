@@ -177,7 +177,8 @@ def program(group, path, kind, timeout, extra_env=None, seconds=60):
         env = {"RAST_STAGE": str(stage(suite, kind)), "RASTOS_BUILD": str(OUT / kind), "RAST_BUILD": str(OUT / kind), **(extra_env or {})}
         status, text, log = suite.run(f"{group}-{path.stem}-{kind}", [path], timeout, env)
         suite.report(f"{group}, {kind}", [named(path.stem, p) for p in tap.judge(path.stem, text, status)], time.monotonic() - began, log)
-    return Task(f"{group}/{path.stem}/{kind}", [kind], work, seconds)
+    builds = [kind, "faults"] if "crash points" in path.read_text() else [kind]
+    return Task(f"{group}/{path.stem}/{kind}", builds, work, seconds)
 
 
 def named(stem, point):
