@@ -81,6 +81,16 @@ static bool other_provider(const struct engine *e, struct gids l, uint32_t me)
 	return false;
 }
 
+/* One that waits for a provider and gets another in this very request goes on waiting. */
+static bool gets_another(const struct engine *e, const struct svc *s, struct gids l)
+{
+	const uint32_t *ids = graph_ids(e->g, l);
+	for (uint32_t k = 0; k < l.n; k++)
+		if (e->s[ids[k]].mark & IN_SET)
+			return s->r.state == ST_WAITING;
+	return false;
+}
+
 static bool has_needy(const struct engine *e, const struct svc *s)
 {
 	const uint32_t *ids = graph_ids(e->g, s->def->dependents);
@@ -103,8 +113,10 @@ static void down_watcher(struct walk *w, uint32_t me, uint32_t i)
 			walk_add(w, i, IN_STOP);
 		else if (s->def->watched_by.n && !(s->mark & PASSED))
 			walk_add(w, i, PASSED);
-	} else if (!other_provider(e, s->def->type == SVC_VIRTUAL ? s->def->contents : s->def->requires_one, me)) {
-		walk_add(w, i, IN_STOP);
+	} else {
+		struct gids providers = s->def->type == SVC_VIRTUAL ? s->def->contents : s->def->requires_one;
+		if (!other_provider(e, providers, me) && !gets_another(e, s, providers))
+			walk_add(w, i, IN_STOP);
 	}
 }
 
