@@ -15,10 +15,13 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#if !defined(__x86_64__) && !defined(__aarch64__)
+#define NO_VFORK 1 /* clone3_vfork() is not written for this processor: children are forked */
+#endif
 #define CHILD_STACK (64u << 10)
-#define SLOW_SPAWN 20000u  /* us: starting took longer than this, and the disk was read: it is busy */
+#define SLOW_SPAWN 20000u       /* us: starting took longer than this, and the disk was read: it is busy */
 #define VERY_SLOW_SPAWN 250000u /* us: whatever it was (a network file system tells nothing) */
-#define SLOW_FOR 2000000u /* us: then fork for this long */
+#define SLOW_FOR 2000000u       /* us: then fork for this long */
 
 void spawn_init(struct manager *m)
 {
@@ -65,9 +68,8 @@ int spawn_gather(struct engine *e, struct svc *s, enum proc_kind kind)
 
 /* clone3 with a stack of its own for the child, which calls plan_child() and never comes back. Returns the pid or a negative errno.
  * Written out since libc has no wrapper for clone3, and its clone() knows no cgroup. */
-#if defined(__SANITIZE_ADDRESS__) || !(defined(__x86_64__) || defined(__aarch64__))
-#define NO_VFORK 1 /* AddressSanitizer knows nothing of a stack that we bring along */
-#define clone3_vfork clone_fork
+#ifdef NO_VFORK
+#define clone3_vfork clone_fork /* never called: there is no stack for it */
 #elif defined(__x86_64__)
 static long clone3_vfork(struct clone_args *a, struct plan *p)
 {
@@ -266,7 +268,8 @@ static void start_forked(struct manager *m, struct svc *s, enum proc_kind kind, 
 	engine_event(&m->e, s, EV_EXEC_OK);
 }
 
-/* A machine whose processors are busy makes every start slow, and forking would only add to its work: what is worth going on meanwhile is a disk. */
+/* A machine whose processors are busy makes every start slow, and forking would only add to its work: what is worth going on meanwhile is a
+ * disk. */
 static bool was_slow(pid_t pid, uint64_t took)
 {
 	char path[32];
