@@ -157,7 +157,7 @@ def long_lines(program):
         rig.add_all()
         big = bytes(random.Random(1).choices(range(32, 127), k=300000)).replace(b"\\", b"/")
         writer = subprocess.Popen([sys.executable, "-c", "import sys,os\nd=sys.stdin.buffer.read()\nwhile d: d=d[os.write(1,d[:5000]):]"], stdin=subprocess.PIPE, stdout=rig.pipes["l"][1])
-        writer.communicate(big + b"\n", timeout=10)
+        writer.communicate(big + b"\n", timeout=40)
         fcntl.fcntl(rig.pipes["packets"][1], fcntl.F_SETFL, os.O_DIRECT)
         for _ in range(40):  # sixteen packets fill a pipe, whatever their size
             os.write(rig.pipes["packets"][1], b"z" * 10)
@@ -187,7 +187,7 @@ def large_writes_behind_an_unfinished_line(program):
         writer = subprocess.Popen([sys.executable, "-c", "import os, sys, time\nd = sys.stdin.buffer.read()\nk = 1000\n"
                                    "while d:\n n = os.write(1, d[:k])\n d = d[n:]\n k = [100001, 7, 1000003][len(d) % 3]\n time.sleep(0.002)"],
                                   stdin=subprocess.PIPE, stdout=rig.pipes["w"][1])
-        writer.communicate(text, timeout=20)
+        writer.communicate(text, timeout=60)
         rig.sync()
         check_numbers("w", rig.lines("w"), 60000, "large writes")
         rig.stop()

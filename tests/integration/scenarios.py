@@ -104,7 +104,7 @@ def a_producers_restart_loses_nothing_in_the_consumers_pipe():
         for _ in range(5):
             time.sleep(0.2)
             m.ctl("restart", "--force", "consumer" if _ == 2 else "producer")
-        m.until(lambda: m.read("/run/got", "").splitlines()[-1:] == ["2999"], 40, lambda: m.read("/run/got", "")[-100:])
+        m.until(lambda: m.read("/run/got", "").splitlines()[-1:] == ["2999"], 120, lambda: m.read("/run/got", "")[-100:])
         missing = set(range(3000)) - {int(x) for x in m.read("/run/got").split()}
         # a shell that is killed between echo and mv repeats a number; one killed inside a read may take one line with it
         assert len(missing) <= 1, missing
