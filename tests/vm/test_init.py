@@ -199,6 +199,16 @@ def swap_loop_devices_and_nested_mounts_are_left_clean():
         assert vm.fsck() == ""
 
 
+def a_disk_that_hangs_does_not_keep_the_machine_from_ending():
+    with VM(append="rast.shutdown-timeout=5 rast.watchdog=0", deadline=300) as vm:
+        vm.check("rastctl wait --timeout 60", timeout=70)
+        # A frozen file system blocks whoever writes to it, in the kernel, SIGKILL or not: as a dying disk does
+        vm.spawn("(echo 1 > /sys/fs/cgroup/cgroup.procs; sleep 1; kill -s USR2 1) & fsfreeze --freeze /var")
+        vm.expect("takes longer than", 90)
+        assert vm.wait_exit(200).reason == "guest-shutdown"
+        assert "going on without it" in vm.log
+
+
 def the_clock_is_set_forward_to_what_is_on_the_disk_and_never_back():
     with VM(qemu=["-rtc", "base=2001-01-01"], files={"/var/lib/rastos/random-seed": b"x" * 512}) as vm:
         assert int(vm.check("date +%s")) > 1700000000
