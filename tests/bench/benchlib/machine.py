@@ -143,7 +143,9 @@ class Machine:
         ours, _ = self.split()
         return sum(smaps_pss_kb(p) for p in ours), smaps_pss_kb(self.pid1), len(ours)
 
-    def wakeups(self, seconds):
+    def wakeups(self, seconds, after=5):
+        """Context switches in so many seconds, beginning when all has been idle for `after` seconds."""
+        time.sleep(after)
         ours, _ = self.split()
         before = {p: switches(p) for p in ours}
         time.sleep(seconds)
