@@ -241,19 +241,25 @@ static int lost(int r, const char *method)
 	return ctl_error(CTL_FAILED, "%s: %s", method, strerror(-r));
 }
 
+/* varlink_call_sync() for a method of rastd's own interface; params are stolen, NULL: none. */
+static int call_connected(const char *method, json_t *params, uint64_t timeout_us, json_t **reply, char **error)
+{
+	char full[128];
+	snprintf(full, sizeof full, INTERFACE ".%s", method);
+	return varlink_call_sync(client, full, params ? params : json_object(), timeout_us, reply, error);
+}
+
 int ctl_call(const char *method, json_t *params, json_t **reply)
 {
 	_cleanup_err_ struct err e = {0};
 	_cleanup_free_ char *error = NULL;
 	_cleanup_json_ json_t *got = NULL;
-	char full[128];
 	int r = connect_quietly(&e);
 	if (r < 0) {
 		json_decref(params);
 		return unreachable(r, err_text(&e));
 	}
-	snprintf(full, sizeof full, INTERFACE ".%s", method);
-	r = varlink_call_sync(client, full, params ? params : json_object(), set.timeout_us ? set.timeout_us : UINT64_MAX, &got, &error);
+	r = call_connected(method, params, set.timeout_us ? set.timeout_us : UINT64_MAX, &got, &error);
 	if (r == -EREMOTEIO)
 		return say_error(error, got);
 	if (r < 0)
@@ -268,14 +274,12 @@ int ctl_try(const char *method, json_t *params, uint64_t timeout_us, json_t **re
 	_cleanup_err_ struct err e = {0};
 	_cleanup_free_ char *error = NULL;
 	_cleanup_json_ json_t *got = NULL;
-	char full[128];
 	int r = connect_quietly(&e);
 	if (r < 0) {
 		json_decref(params);
 		return r == -EACCES ? CTL_DENIED : CTL_UNREACHABLE;
 	}
-	snprintf(full, sizeof full, INTERFACE ".%s", method);
-	r = varlink_call_sync(client, full, params ? params : json_object(), timeout_us, &got, &error);
+	r = call_connected(method, params, timeout_us, &got, &error);
 	if (r < 0 && r != -EREMOTEIO) {
 		varlink_client_free(client); /* an answer may still be on its way */
 		client = NULL;
