@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include "supervisor/compile.h"
-#include "supervisor/control.h"
+#include "supervisor/control/control.h"
 
 struct apply {
 	struct manager *m;

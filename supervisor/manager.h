@@ -1,8 +1,9 @@
 /* manager.h: rastd, put together: what its parts share.
  *
- * rastd is one thread around one event loop. The engine decides (engine.h), and the parts here do: start processes (spawn), hear of their
- * ends (exits), keep cgroups (cgroups), output pipes and the logger (output), the state file (state), sd_notify (notify), PID 1 (pid1), clients (control,
- * jobs, events), a new set of services (apply), boot and shutdown (boot, power), and what a predecessor left (adopt). Each part has its section below. */
+ * rastd is one thread around one event loop. The engine decides (engine.h, engine/), and the parts here do: process/ starts processes (spawn), hears of
+ * their ends (exits), keeps cgroups (cgroups), output pipes and the logger (output, logger) and hears their sd_notify (notify); control/ speaks with
+ * clients (control, jobs, events). Beside this file: the state file (state), PID 1 (pid1), a new set of services (apply), boot and shutdown (boot,
+ * power), and what a predecessor left (adopt). Each part has its section below. */
 #ifndef RAST_SUPERVISOR_MANAGER_H
 #define RAST_SUPERVISOR_MANAGER_H
 
@@ -68,7 +69,7 @@ struct manager {
 	struct timer timer;              /* for the engine's earliest deadline */
 	bool run_deferred;
 
-	/* spawn.c */
+	/* process/spawn.c */
 	struct pend *pend; uint32_t n_pend, cap_pend;
 	int null_fd;
 	struct rlimit nofile;            /* as it was given to us: what children get */
@@ -142,7 +143,7 @@ extern const struct engine_ops manager_ops;
 int  manager_load(struct manager *m, const struct graph *g);  /* engine for g; takes over nothing */
 void manager_set_timer(struct manager *m);
 
-/* spawn.c */
+/* process/spawn.c */
 int  spawn_gather(struct engine *e, struct svc *s, enum proc_kind kind);
 void spawn_flush(struct engine *e);
 void spawn_init(struct manager *m);
@@ -152,13 +153,13 @@ int  spawn_helper(struct manager *m, char *const argv[], void (*cb)(struct manag
 
 int  spawn_helper_tty(struct manager *m, char *const argv[], const char *tty, void (*cb)(struct manager *m, int code, int status, void *data), void *data);
 
-/* pidmap.c */
+/* process/pidmap.c */
 int  pidmap_put(struct pid_map *p, pid_t pid, uint32_t i, bool aux);
 bool pidmap_get(const struct pid_map *p, pid_t pid, uint32_t *i, bool *aux);
 void pidmap_del(struct pid_map *p, pid_t pid);
 void pidmap_free(struct pid_map *p);
 
-/* exits.c */
+/* process/exits.c */
 int  exits_init(struct manager *m);
 void exits_reap(struct manager *m);                                /* all that have ended */
 void exits_report(struct manager *m, pid_t pid, int code, int status); /* one that somebody else has reaped */
@@ -166,7 +167,7 @@ int  exits_watch(struct manager *m, struct svc *s);                /* its main p
 void exits_unwatch(struct manager *m, struct svc *s);
 void exits_lost(struct manager *m, struct svc *s, bool aux);       /* it is gone and nobody knows how */
 
-/* cgroups.c */
+/* process/cgroups.c */
 int  cgroups_init(struct manager *m);
 int  cgroups_open(struct manager *m, struct svc *s);               /* make and open; caller owns the descriptor */
 void cgroups_apply_keys(struct manager *m, struct svc *s);
@@ -177,7 +178,7 @@ bool cgroups_has(struct manager *m, const struct svc *s, pid_t pid);
 uint32_t cgroups_find(struct manager *m, pid_t pid);               /* whose process is it? index or NONE */
 void cgroups_settle(struct manager *m);                            /* after adoption: watch what has to be empty soon */
 
-/* output.c */
+/* process/output.c */
 int  output_prepare(struct manager *m, const struct pend *p, uint32_t n); /* make the pipes, keep them safe */
 int  output_fd(struct manager *m, struct svc *s);                  /* what becomes stdout and stderr; borrowed */
 int  output_stdin(struct manager *m, struct svc *s);               /* read end for a consumer (owned), or -1 */
@@ -203,7 +204,7 @@ void pid1_take_early(struct manager *m);                           /* after adop
 /* adopt.c */
 int  adopt_all(struct manager *m);
 
-/* notify.c */
+/* process/notify.c */
 int  notify_init(struct manager *m);
 void notify_path(struct manager *m, const struct svc *s, char *buf, size_t size); /* what becomes NOTIFY_SOCKET */
 int  notify_own(struct manager *m, struct svc *s, uid_t uid);      /* notify-access=all: make the socket, for this user */
@@ -214,7 +215,7 @@ void notify_forget(struct manager *m, struct svc *s);              /* its proces
 void fdstore_drop(struct manager *m, struct svc *s);
 int  fdstore_adopt(struct manager *m, const char *name, const int *fds, size_t n); /* 1: taken */
 
-/* control.c, jobs.c, events.c */
+/* control/control.c, jobs.c, events.c */
 int  control_init(struct manager *m);
 void jobs_check(struct manager *m);
 void jobs_renumber(struct manager *m, const uint32_t *map, uint32_t n);

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include "base/log.h"
-#include "supervisor/engine-priv.h"
+#include "supervisor/engine/engine-priv.h"
 #include "supervisor/graph/compile.h"
 #include "tests/unit/unit.h"
 

@@ -1,5 +1,5 @@
 /* engine.c: the arrays of the engine, its queue and its heap of deadlines, and changes of state. */
-#include "supervisor/engine-priv.h"
+#include "supervisor/engine/engine-priv.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * A bundle is up when its members are; a member that somebody has stopped on purpose, or that has ended as it may, is left out. It has
  * failed when a member has failed and the others have settled. A virtual service is up when one of its providers is; when none is, the best
  * one that has not failed is started. */
-#include "supervisor/engine-priv.h"
+#include "supervisor/engine/engine-priv.h"
 
 static void group_fail(struct engine *e, struct svc *s, enum svc_why why, uint32_t who)
 {

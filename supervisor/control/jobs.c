@@ -2,7 +2,7 @@
  *
  * A job looks on from the first name that was not there yet, so 1000 names cost 1000 looks in all. Jobs are looked at once per round of the
  * loop in which something has changed. */
-#include "supervisor/control.h"
+#include "supervisor/control/control.h"
 
 #include <signal.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* events.c: Subscribe. A client that does not read loses events, and is told so when it reads again. */
-#include "supervisor/control.h"
+#include "supervisor/control/control.h"
 
 struct subscriber {
 	struct manager *m;

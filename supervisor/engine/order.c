@@ -2,7 +2,7 @@
  *
  * A look at many others goes on where it stopped last time (svc.scan), and names whom it waits for (svc.blocker); the one that is waited
  * for wakes it. Before the answer "go" everything is looked at once more, since what was seen first may have changed since. */
-#include "supervisor/engine-priv.h"
+#include "supervisor/engine/engine-priv.h"
 
 enum edge { EDGE_HARD, EDGE_SOFT, EDGE_CONFLICT };
 

@@ -2,7 +2,7 @@
  *
  * A walk is a list that is its own queue: a cursor goes along it while neighbours are put at its end. svc.mark tells who is in it. What the
  * request would break is found out before anything is changed, so a refusal (or no memory) leaves everything as it was. */
-#include "supervisor/engine-priv.h"
+#include "supervisor/engine/engine-priv.h"
 
 #include <errno.h>
 #include <stdlib.h>

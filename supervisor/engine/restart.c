@@ -2,7 +2,7 @@
  *
  * The limit is exact: within any span of `interval` it is started at most `limit` times. The delay doubles with each failure up to
  * delay-max and is back at its first value once the service has stayed up for `interval`. */
-#include "supervisor/engine-priv.h"
+#include "supervisor/engine/engine-priv.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* control.c: the methods of io.rastos.Supervisor. Each checks its arguments, marks what is wanted, and answers or leaves a job behind. */
-#include "supervisor/control.h"
+#include "supervisor/control/control.h"
 
 #include <jansson.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "config.h"
-#include "supervisor/interface.h"
+#include "supervisor/control/interface.h"
 
 /* --- arguments --- */
 

@@ -1,6 +1,6 @@
 /* creds.c: users and groups from /etc/passwd and /etc/group (passwd(5), group(5)), read line by line.
  * Not through NSS: its modules would be loaded into the supervisor, and may ask the network. */
-#include "supervisor/spawn.h"
+#include "supervisor/process/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>

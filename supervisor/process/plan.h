@@ -3,7 +3,7 @@
 #define RAST_SUPERVISOR_PLAN_H
 
 #include "supervisor/manager.h"
-#include "supervisor/spawn.h"
+#include "supervisor/process/spawn.h"
 
 void *scratch_alloc(size_t n);          /* zeroed; NULL: no memory */
 char *scratch_printf(const char *fmt, ...) _printf_(1, 2);

@@ -1,6 +1,6 @@
 /* logger.c: what rastd tells the logger. Nothing here waits: when the socket is full the announcements go on when it is writable again; the
  * services write into their pipes meanwhile. */
-#include "supervisor/logger.h"
+#include "supervisor/process/logger.h"
 
 #include <string.h>
 #include "services/logger/protocol.h"

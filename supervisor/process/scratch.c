@@ -1,6 +1,6 @@
 /* scratch.c: memory that lives while one process is being started: a block that is used again each time, and more blocks when it is too
  * small. */
-#include "supervisor/plan.h"
+#include "supervisor/process/plan.h"
 
 #include <stdarg.h>
 #include <string.h>

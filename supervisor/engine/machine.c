@@ -2,7 +2,7 @@
  *
  * A cell never waits and never starts a process directly: spawn() gathers, engine_run() flushes. The record is committed once, when the
  * cell has returned; for the end of a process that is before the process is reaped (exits.c), for a start before the clone (spawn.c). */
-#include "supervisor/engine-priv.h"
+#include "supervisor/engine/engine-priv.h"
 
 #include <signal.h>
 #include <sys/wait.h>

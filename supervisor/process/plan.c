@@ -1,5 +1,5 @@
 /* plan.c: what a new process of a service gets: arguments, environment, user, limits, descriptors. */
-#include "supervisor/plan.h"
+#include "supervisor/process/plan.h"
 
 #include <signal.h>
 #include <string.h>

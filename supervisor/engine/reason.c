@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include "base/str.h"
-#include "supervisor/spawn.h"
+#include "supervisor/process/spawn.h"
 
 static const char *const step_names[STEP_MAX] = {"none", "clone", "memory", "make cgroup", "join cgroup", "new session", "output",
 	"open tty", "pass descriptors", "set limits", "set nice", "set oom-score-adj", "root-directory", "working-directory",

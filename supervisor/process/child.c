@@ -1,6 +1,6 @@
 /* child.c: what a new process does before it becomes the service's program. Between clone and exec, in the memory of its parent, which
  * sleeps meanwhile (CLONE_VFORK): system calls only, nothing is allocated, nothing but *plan->err is written. */
-#include "supervisor/spawn.h"
+#include "supervisor/process/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>

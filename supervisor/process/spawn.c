@@ -5,7 +5,7 @@
  * pid it can read. The child shares our memory until it executes its program (CLONE_VM | CLONE_VFORK, about a third cheaper than copying
  * page tables). We sleep meanwhile; a program that is slow to be executed (disk, terminal, network file system) gets a forked child
  * instead, and we go on. */
-#include "supervisor/plan.h"
+#include "supervisor/process/plan.h"
 
 #include <linux/sched.h>
 #include <sched.h>

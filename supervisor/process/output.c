@@ -4,7 +4,7 @@
  * store before the process starts, so whatever dies, what was written stays in the pipe. We keep the write end (every run needs it); the
  * logger has a read end. A read end for a later logger is made from the write end through /proc/self/fd. output=pipe:NAME: the same, but
  * the read end is NAME's standard input. */
-#include "supervisor/logger.h"
+#include "supervisor/process/logger.h"
 
 #include <stdarg.h>
 #include <string.h>

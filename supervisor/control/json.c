@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
-#include "supervisor/control.h"
+#include "supervisor/control/control.h"
 
 #define TAIL_MAX 16384 /* bytes of a log file that are looked at for its last lines */
 

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/mman.h>
 #include <sys/un.h>
-#include "supervisor/spawn.h"
+#include "supervisor/process/spawn.h"
 
 #define NOTIFY_MAX 8192
 #define STATUS_MAX 512
