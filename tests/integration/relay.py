@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """A supervisor without a mind of its own: passes packets between PID 1 (descriptor 3) and the test that listens on the socket argv[1]."""
 import array
 import os

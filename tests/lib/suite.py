@@ -281,7 +281,7 @@ def functions_of(path):
 def all_tasks():
     tasks = [unit_tests(kind) for kind in ("release", "asan", "faults")]
     for path in sorted((TOP / "tests/integration").iterdir()):
-        if path.is_file() and os.access(path, os.X_OK):
+        if path.is_file() and path.read_bytes()[:2] == b"#!":  # others are helpers; a program without its x bit is run all the same, and fails
             tasks += [program("integration", path, "release", INTEGRATION_TIMEOUT, seconds=120), program("integration", path, "asan", INTEGRATION_TIMEOUT, SANITIZERS, seconds=180)]
     for path in sorted((TOP / "tests/vm").glob("test_*.py")):
         tasks += [vm_test(path, f) for f in functions_of(path)]
