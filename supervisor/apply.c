@@ -152,6 +152,9 @@ static void move_service(struct apply *a, struct engine *to, uint32_t i)
 	s->r.provider = old->r.provider < m->e.n ? a->map[old->r.provider] : NONE;
 	if (s->r.why == WHY_DEPENDENCY || s->r.why == WHY_MEMBER || s->r.why == WHY_CONFLICT)
 		s->r.why_arg = old->r.why_arg < m->e.n ? a->map[old->r.why_arg] : NONE;
+	const struct gsettings *was = graph_settings(m->g, old->def), *is = graph_settings(a->g, def);
+	if (was->log_size != is->log_size || was->log_files != is->log_files)
+		s->log_added = 0; /* announced once more: the logger takes the new settings over */
 	if (s->ext)
 		s->ext->i = a->map[i];
 }

@@ -51,7 +51,8 @@ struct gsettings {
 	uint8_t kill_main_only;       /* kill-mode = process: at the end only the main process gets the signal; what is left is still killed after the time-out */
 	uint8_t no_new_privileges;
 	uint8_t notify_access;        /* enum svc_sharing */
-	uint8_t pad;
+	uint8_t log_files;            /* rotated files that are kept, and 1; 0: not said */
+	uint32_t log_size;            /* bytes of its log before it is rotated, 0: not said */
 };
 
 struct gservice {

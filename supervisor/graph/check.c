@@ -73,6 +73,12 @@ static void check_idle(struct compiler *c, struct unit *u)
 {
 	const struct given *settle = unit_given(u, "service", "settle-time"), *delay = unit_given(u, "restart", "delay");
 
+	const struct given *log = unit_given(u, "service", "log-max-size");
+
+	if (!log)
+		log = unit_given(u, "service", "log-max-files");
+	if (log && u->v.output != OUT_LOG && !(u->v.output < 0 && !u->v.tty))
+		problem(c, LOG_WARNING, log->at, "%s does nothing without output = log; take it out", log->key->name);
 	if (settle && !u->v.boot_critical)
 		problem(c, LOG_WARNING, settle->at, "settle-time does nothing without boot-critical = yes; add that, or take it out");
 	if (delay && u->v.delay == 0 && u->v.limit == UINT32_MAX && u->v.policy != RESTART_NO)

@@ -46,7 +46,8 @@ struct values {
 	int32_t notify, notify_fd, notify_access, policy, output, kill_mode;
 	int32_t stop_signal, reload_signal, nice, oom_score_adj, umask;
 	int32_t boot_critical, no_new_privileges, install;
-	uint32_t limit;
+	int32_t log_files;        /* -1: not said */
+	uint32_t limit, log_size;
 	uint64_t interval, delay, delay_max, start_timeout, stop_timeout, settle_time, watchdog;
 	const char *description, *user, *group, *working_directory, *root_directory, *tty;
 	struct words exec, exec_stop, exec_reload, pre_start, post_stop, groups, environment_files;

@@ -148,6 +148,8 @@ static gref put_settings(struct emitter *e, const struct values *v)
 	s.kill_main_only = (uint8_t)v->kill_mode;
 	s.no_new_privileges = (uint8_t)v->no_new_privileges;
 	s.notify_access = (uint8_t)v->notify_access;
+	s.log_size = v->log_size;
+	s.log_files = (uint8_t)(v->log_files + 1);
 	return put(e, &s, sizeof(s), 8);
 }
 

@@ -42,6 +42,8 @@ const struct key keys[] = {
 	{ "service", "tty", KEY_TTY, FOR_PROCESS, AT(tty), .value = "DEVICE", .help = "Opened and made the controlling terminal of the process. With output = tty, which is then the default, it is stdin, stdout and stderr too. A bare name is one below /dev." },
 	{ "service", "output", KEY_OUTPUT, FOR_PROCESS, AT(output), .value = "log|null|console|tty|inherit|pipe:NAME", .def = "log",
 	  .help = "Where stdout and stderr go: the logger, nowhere, the console, the terminal of tty, where rastd's own go, or the stdin of the longrun NAME, on which the service then depends." },
+	{ "service", "log-max-size", KEY_LOG_SIZE, FOR_PROCESS, AT(log_size), .value = "SIZE", .def = "1M", .help = "With output = log: how big the log file may grow before it is rotated: NAME.log becomes NAME.log.1, and so on. From 64K to 4G." },
+	{ "service", "log-max-files", KEY_INT, FOR_PROCESS, AT(log_files), .min = 0, .max = 99, .value = "0..99", .def = "8", .help = "With output = log: how many rotated files are kept beside NAME.log; with 0 a full log begins anew." },
 	{ "service", "boot-critical", KEY_BOOL, FOR_ALL, AT(boot_critical), .value = "yes|no", .def = "no", .help = "A boot is good only when this service came up and stayed up for its settle-time; if it is enabled, the boot target can't come up without it." },
 	{ "service", "settle-time", KEY_DURATION, FOR_ALL, AT(settle_time), .zero = true, .value = "TIME", .def = "5s", .help = "See boot-critical." },
 

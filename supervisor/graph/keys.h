@@ -16,6 +16,7 @@ enum key_kind {
 	KEY_UMASK,       /* int32_t */
 	KEY_SIGNAL,      /* int32_t */
 	KEY_COUNT,       /* uint32_t, at least 1, or infinity */
+	KEY_LOG_SIZE,    /* uint32_t, bytes of a file of the logger */
 	KEY_DURATION,    /* uint64_t, microseconds */
 	KEY_TEXT,        /* const char * */
 	KEY_ACCOUNT,     /* const char *: a user or group, by name or number */

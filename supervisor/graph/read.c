@@ -73,7 +73,8 @@ static bool settings_ok(const struct graph *g, gref off)
 	return s && array_ok(g, off, 1, sizeof(*s), 8) && argv_ok(g, s->pre_start) && argv_ok(g, s->post_stop) && argv_ok(g, s->exec_reload) &&
 		argv_ok(g, s->exec_stop) && argv_ok(g, s->groups) && argv_ok(g, s->environment) && argv_ok(g, s->environment_files) &&
 		str_ok(g, s->user) && str_ok(g, s->group) && str_ok(g, s->working_directory) && str_ok(g, s->root_directory) && str_ok(g, s->tty) &&
-		settings_arrays_ok(g, s) && signal_ok(s->stop_signal) && signal_ok(s->reload_signal) && s->notify_access <= ACCESS_NONE && s->kill_main_only <= 1 && s->no_new_privileges <= 1;
+		settings_arrays_ok(g, s) && signal_ok(s->stop_signal) && signal_ok(s->reload_signal) && s->notify_access <= ACCESS_NONE && s->kill_main_only <= 1 && s->no_new_privileges <= 1 &&
+		s->log_files <= 100;
 }
 
 static bool edges_ok(const struct graph *g, const struct gservice *s)

@@ -4,7 +4,7 @@
 
 static const struct values defaults = {
 	.type = -1, .notify_fd = -1, .policy = -1, .output = -1, .nice = INT32_MIN, .oom_score_adj = INT32_MIN, .umask = -1,
-	.stop_signal = 15 /* SIGTERM */, .install = -1, .limit = 5, .interval = 10000000, .delay = 100000, .delay_max = 30000000,
+	.stop_signal = 15 /* SIGTERM */, .install = -1, .log_files = -1, .limit = 5, .interval = 10000000, .delay = 100000, .delay_max = 30000000,
 	.start_timeout = 90000000, .stop_timeout = 10000000, .settle_time = 5000000, .watchdog = UINT64_MAX,
 };
 

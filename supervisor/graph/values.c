@@ -123,6 +123,17 @@ static int take_count(struct setting *s)
 	return 0;
 }
 
+/* What services/logger/ takes: it writes up to 64 KiB at once, and counts in 32 bits. */
+static int take_log_size(struct setting *s)
+{
+	uint64_t n;
+
+	if (parse_size(s->value, &n) < 0 || n < 65536 || n > 1ull << 32)
+		return refuse(s, "write a size from 64K to 4G, such as 500K or 16M");
+	*(uint32_t *)s->to = (uint32_t)MIN(n, UINT32_MAX);
+	return 0;
+}
+
 static int take_duration(struct setting *s)
 {
 	uint64_t us;
@@ -447,7 +458,7 @@ static int take_cgroup(struct setting *s)
 
 const struct value_kind value_kinds[KEY_KIND_N] = {
 	[KEY_ENUM] = { take_enum, sizeof(int32_t), false },       [KEY_BOOL] = { take_bool, sizeof(int32_t), false },
-	[KEY_INT] = { take_int, sizeof(int32_t), false },         [KEY_UMASK] = { take_umask, sizeof(int32_t), false },
+	[KEY_LOG_SIZE] = { take_log_size, sizeof(uint32_t), false }, [KEY_INT] = { take_int, sizeof(int32_t), false },         [KEY_UMASK] = { take_umask, sizeof(int32_t), false },
 	[KEY_SIGNAL] = { take_signal, sizeof(int32_t), false },   [KEY_COUNT] = { take_count, sizeof(uint32_t), false },
 	[KEY_DURATION] = { take_duration, sizeof(uint64_t), false }, [KEY_TEXT] = { take_text, sizeof(char *), false },
 	[KEY_ACCOUNT] = { take_account, sizeof(char *), false },  [KEY_PATH] = { take_path, sizeof(char *), false },

@@ -17,14 +17,22 @@ struct sync {
 
 static void pump(struct manager *m);
 
-static int send_request(struct manager *m, unsigned type, const char *name, uint64_t token, unsigned flags, int fd)
+/* q: what is to be said besides the name; fd goes with it, -1: none. */
+static int send_request(struct manager *m, struct logd_request q, const char *name, int fd)
 {
-	struct logd_request q = {.version = LOGD_VERSION, .type = (uint16_t)type, .token = token, .flags = flags};
+	q.version = LOGD_VERSION;
 	if (m->lg_fd < 0)
 		return -ENOTCONN;
 	snprintf(q.name, sizeof(q.name), "%s", name);
 	ssize_t n = fd_send(m->lg_fd, &q, sizeof(q), &fd, fd >= 0 ? 1 : 0, MSG_DONTWAIT);
 	return n < 0 ? (int)n : 0;
+}
+
+/* What the service's file says about its log, in the words of the protocol. */
+static struct logd_request add_request(const struct gsettings *c)
+{
+	uint32_t files = c->log_files == 1 ? UINT32_MAX : c->log_files ? c->log_files - 1u : 0;
+	return (struct logd_request){.type = LOGD_ADD, .max_size = c->log_size, .max_files = files};
 }
 
 static int read_end(int write_fd)
@@ -49,7 +57,7 @@ void logger_add(struct manager *m, struct svc *s, int read_fd)
 {
 	if (m->lg_lagging)
 		return; /* its turn comes: it is not marked as added */
-	int r = send_request(m, LOGD_ADD, nm(m, s), 0, 0, read_fd);
+	int r = send_request(m, add_request(cfg(&m->e, s)), nm(m, s), read_fd);
 	if (r == 0)
 		s->log_added = 1;
 	else if (r == -EAGAIN || r == -ETOOMANYREFS)
@@ -61,7 +69,7 @@ void logger_add(struct manager *m, struct svc *s, int read_fd)
 static void add_own(struct manager *m)
 {
 	_cleanup_close_ int fd = m->own_log_fd >= 0 && !m->own_log_added ? read_end(m->own_log_fd) : -1;
-	if (fd >= 0 && send_request(m, LOGD_ADD, "rastd", 0, 0, fd) == 0)
+	if (fd >= 0 && send_request(m, (struct logd_request){.type = LOGD_ADD}, "rastd", fd) == 0)
 		m->own_log_added = true;
 }
 
@@ -110,12 +118,12 @@ static int on_retry(struct timer *t, void *data)
 void logger_flush(struct manager *m, const char *name)
 {
 	if (m->lg_alive)
-		send_request(m, LOGD_FLUSH, name, 0, 0, -1);
+		send_request(m, (struct logd_request){.type = LOGD_FLUSH}, name, -1);
 }
 
 void logger_drop(struct manager *m, const char *name)
 {
-	send_request(m, LOGD_DROP, name, 0, 0, -1);
+	send_request(m, (struct logd_request){.type = LOGD_DROP}, name, -1);
 }
 
 /* --- sync --- */
@@ -128,7 +136,8 @@ int output_sync(struct manager *m, bool disk, void (*cb)(struct manager *m, int 
 	if (!s)
 		return -ENOMEM;
 	*s = (struct sync){.token = ++m->sync_token, .cb = cb, .data = data, .next = m->syncs};
-	int r = send_request(m, LOGD_SYNC, "", s->token, LOGD_SYNC_PARTIAL | (disk ? LOGD_SYNC_DISK : 0), -1);
+	struct logd_request q = {.type = LOGD_SYNC, .token = s->token, .flags = LOGD_SYNC_PARTIAL | (disk ? LOGD_SYNC_DISK : 0)};
+	int r = send_request(m, q, "", -1);
 	if (r < 0) {
 		free(s);
 		return r;

@@ -94,6 +94,35 @@ def output_goes_where_the_file_says():
         assert not m.log("nul") and not m.log("con") and not m.log("pipe") and "said-by-nul" not in m.console_text()
 
 
+def logs_are_rotated_as_the_file_says_and_apply_changes_that_without_a_restart():
+    talk = "bash -c 'while read -r n < /run/go; do for ((i = 0; i < n; i++)); do echo $i 0123456789012345678901234567890123456789012345678901234567890123456789; done; echo $n >> /run/$SERVICE_NAME; done'"
+    with Machine({"two.ini": service("longrun", talk.replace("/run/go", "/run/two.go"), "log-max-size = 64K\nlog-max-files = 2\npre-start = sh -c 'mkfifo /run/two.go'\n"),
+                  "none.ini": service("longrun", talk.replace("/run/go", "/run/none.go"), "log-max-size = 100K\nlog-max-files = 0\npre-start = sh -c 'mkfifo /run/none.go'\n")}) as m:
+        m.booted()
+
+        def files(name):
+            return {f: int(n) for n, f in (line.split() for line in m.sh(f"cd /var/log/rastos && stat -c '%s %n' {name}.log*", check=True).out.splitlines())}
+
+        def say(name, n):
+            done = m.read(f"/run/{name}", "")
+            m.sh(f"echo {n} > /run/{name}.go", check=True)
+            m.until(lambda: m.read(f"/run/{name}", "") != done, 20)
+            m.ctl("logs", name)  # has the logger write what is on its way
+
+        say("two", 4000)
+        say("none", 4000)
+        got = files("two")
+        assert set(got) == {"two.log", "two.log.1", "two.log.2"} and all(n <= 65536 for n in got.values()), got
+        got = files("none")
+        assert set(got) == {"none.log"} and got["none.log"] <= 102400, got
+        pid = m.service("two")["pid"]
+        m.write("/etc/rastos/services/two.d/more.ini", "[service]\nlog-max-size = 1M\n")
+        m.ctl("apply")
+        say("two", 2000)
+        assert m.service("two")["pid"] == pid and not m.service("two")["needs_restart"]
+        assert files("two")["two.log"] > 100000, files("two")
+
+
 def stopping_follows_signal_timeout_and_kill_mode():
     loop = "while :; do sleep 0.05; done"
     both = "bash -c '(trap \"echo child; exit\" TERM; %s) & trap \"echo main; sleep 0.5; exit 0\" TERM; %s'" % (loop, loop)

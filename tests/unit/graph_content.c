@@ -83,9 +83,27 @@ START_TEST(a_service_that_says_nothing_has_the_documented_defaults)
 	ck_assert_uint_eq(s->stop_timeout, 10000000);
 	ck_assert_uint_eq(s->settle_time, 5000000);
 	ck_assert_uint_eq(s->watchdog, UINT64_MAX);
+	ck_assert_uint_eq(s->log_size, 0);
+	ck_assert_uint_eq(s->log_files, 0);
 	ck_assert_uint_eq(G->boot_target, UINT32_MAX);
 	ck_assert_uint_eq(G->generation, 7);
 	ck_assert_ptr_eq(s, set_of("a"));
+	free((void *)(uintptr_t)G);
+}
+END_TEST
+
+START_TEST(the_size_of_a_log_is_a_setting_that_no_process_is_restarted_for)
+{
+	MAKE({ "s/a.ini", LONGRUN "log-max-size = 64K\nlog-max-files = 3\n" }, { "s/b.ini", LONGRUN }, { "s/none.ini", LONGRUN "log-max-files = 0\n" },
+		{ "s/big.ini", LONGRUN "log-max-size = 4G\nlog-max-files = 99\n" }, { "s/c.ini", LONGRUN "log-max-size = 64K\n" }, { "s/c.d/x.ini", "[service]\nlog-max-size =\n" });
+
+	ck_assert_uint_eq(set_of("a")->log_size, 65536);
+	ck_assert_uint_eq(set_of("a")->log_files, 4);
+	ck_assert_uint_eq(set_of("none")->log_files, 1);
+	ck_assert_uint_eq(set_of("big")->log_size, UINT32_MAX);
+	ck_assert_uint_eq(set_of("big")->log_files, 100);
+	ck_assert_uint_eq(set_of("c")->log_size, 0);
+	ck_assert_uint_eq(svc("a")->hash, svc("b")->hash);
 	free((void *)(uintptr_t)G);
 }
 END_TEST
@@ -371,7 +389,7 @@ START_TEST(a_set_without_folders_is_empty)
 }
 END_TEST
 
-PROMISES("graph: content", a_service_that_says_nothing_has_the_documented_defaults, every_key_reaches_the_graph, edges_are_known_at_both_ends,
+PROMISES("graph: content", a_service_that_says_nothing_has_the_documented_defaults, every_key_reaches_the_graph, the_size_of_a_log_is_a_setting_that_no_process_is_restarted_for, edges_are_known_at_both_ends,
 	providers_stand_in_the_virtuals_order_and_then_by_name, enabled_services_are_wanted_by_the_boot_target_and_critical_ones_are_part_of_it,
 	templates_make_the_instances_that_are_named, the_first_folder_wins_and_drop_ins_of_all_are_applied_by_name, an_empty_value_goes_back_to_the_default, a_masked_service_leaves_those_alone_that_do_not_need_it,
 	warnings_are_kept_in_the_graph, the_hash_changes_with_what_shapes_the_process_and_with_nothing_else, unsafe_files_and_folders_are_refused, a_set_without_folders_is_empty)
