@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum operand { OPERAND_NONE, OPERAND_SERVICE, OPERAND_FILE, OPERAND_WORDS };
+enum operand { OPERAND_NONE, OPERAND_SERVICE, OPERAND_FILE, OPERAND_WORDS, OPERAND_OUTPUT };
 
 static enum operand operand_kind(const char *complete)
 {
@@ -15,6 +15,8 @@ static enum operand operand_kind(const char *complete)
 		return OPERAND_NONE;
 	if (streq(complete, "service"))
 		return OPERAND_SERVICE;
+	if (str_starts(complete, "$("))
+		return OPERAND_OUTPUT;
 	return streq(complete, "file") ? OPERAND_FILE : OPERAND_WORDS;
 }
 
@@ -88,8 +90,35 @@ static void bash_operands(const struct program *p, enum operand kind, const char
 		printf("compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- \"$cur\"))");
 	else if (kind == OPERAND_WORDS)
 		printf("COMPREPLY=($(compgen -W '%s' -- \"$cur\"))", words);
+	else if (kind == OPERAND_OUTPUT)
+		printf("COMPREPLY=($(compgen -W \"%s\" -- \"$cur\"))", words);
 	else
 		putchar(':');
+}
+
+/* True for the first verb of each group, and for verbs of one word: those are the words that can follow the program's name. */
+static bool first_of_its_word(const struct program *p, size_t verb)
+{
+	const char *name = p->verbs[verb].name;
+	size_t len = strcspn(name, " ");
+
+	if (!p->verbs[verb].run)
+		return false;
+	for (size_t i = 0; name[len] && i < verb; i++)
+		if (verb_in_group(&p->verbs[i], name, len))
+			return false;
+	return true;
+}
+
+static bool opens_group(const struct program *p, size_t verb)
+{
+	return strchr(p->verbs[verb].name, ' ') && first_of_its_word(p, verb);
+}
+
+/* Length of the first word of a verb's name. */
+static int word_len(const char *name)
+{
+	return (int)strcspn(name, " ");
 }
 
 static void bash_verb_names(const struct program *p, const char *separator)
@@ -97,9 +126,9 @@ static void bash_verb_names(const struct program *p, const char *separator)
 	bool first = true;
 
 	for (size_t i = 0; i < p->n_verbs; i++) {
-		if (!p->verbs[i].run)
+		if (!first_of_its_word(p, i))
 			continue;
-		printf("%s%s", first ? "" : separator, p->verbs[i].name);
+		printf("%s%.*s", first ? "" : separator, word_len(p->verbs[i].name), p->verbs[i].name);
 		first = false;
 	}
 }
@@ -111,6 +140,24 @@ static void bash_find_verb(const struct program *p)
 	printf("\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t");
 	bash_verb_names(p, "|");
 	printf(") verb=${COMP_WORDS[i]}; break ;;\n\t\tesac\n\tdone\n");
+	for (size_t i = 0; i < p->n_verbs; i++)
+		if (opens_group(p, i))
+			printf("\t[[ $verb == %.*s ]] && ((i + 1 < COMP_CWORD)) && verb+=\" ${COMP_WORDS[i + 1]}\"\n", word_len(p->verbs[i].name), p->verbs[i].name);
+}
+
+/* The second words of the group that the verb is in. */
+static void bash_group_words(const struct program *p, size_t verb)
+{
+	const char *name = p->verbs[verb].name, *separator = "";
+	int len = word_len(name);
+
+	printf("\t%.*s) COMPREPLY=($(compgen -W '", len, name);
+	for (size_t i = 0; i < p->n_verbs; i++)
+		if (verb_in_group(&p->verbs[i], name, (size_t)len)) {
+			printf("%s%s", separator, p->verbs[i].name + len + 1);
+			separator = " ";
+		}
+	printf("' -- \"$cur\")) ;;\n");
 }
 
 static void bash_option_words(const struct program *p)
@@ -119,7 +166,7 @@ static void bash_option_words(const struct program *p)
 	for (size_t i = 0; i < p->n_verbs; i++) {
 		if (!p->verbs[i].run || p->verbs[i].n_opts == 0)
 			continue;
-		printf("\t\t%s) opts='", p->verbs[i].name);
+		printf("\t\t'%s') opts='", p->verbs[i].name);
 		bash_names(p->verbs[i].opts, p->verbs[i].n_opts);
 		printf("' ;;\n");
 	}
@@ -141,7 +188,9 @@ static void bash_operand_words(const struct program *p)
 	for (size_t i = 0; i < p->n_verbs; i++) {
 		if (!p->verbs[i].run)
 			continue;
-		printf("\t%s) ", p->verbs[i].name);
+		if (opens_group(p, i))
+			bash_group_words(p, i);
+		printf("\t'%s') ", p->verbs[i].name);
 		bash_operands(p, operand_kind(p->verbs[i].complete), p->verbs[i].complete);
 		printf(" ;;\n");
 	}
@@ -202,15 +251,19 @@ static void zsh_operands(const struct program *p, const struct verb *v)
 	case OPERAND_WORDS:
 		printf("\t\t'*:value:(%s)'\n", v->complete);
 		break;
+	case OPERAND_OUTPUT:
+		printf("\t\t\"*:value:(%s)\"\n", v->complete);
+		break;
 	case OPERAND_NONE:
 		printf("\t\t'*:: :'\n");
 		break;
 	}
 }
 
-static void zsh_verb(const struct program *p, const struct verb *v)
+/* name: of the verb, or its second word */
+static void zsh_verb(const struct program *p, const struct verb *v, const char *name)
 {
-	printf("\t%s) _arguments -s \\\n", v->name);
+	printf("\t%s) _arguments -s \\\n", name);
 	zsh_options(v->opts, v->n_opts);
 	zsh_options(p->opts, p->n_opts);
 	zsh_options(opt_builtin, opt_n_builtin(p));
@@ -218,20 +271,42 @@ static void zsh_verb(const struct program *p, const struct verb *v)
 	printf("\t\t;;\n");
 }
 
+static void zsh_describe(const char *name, int len, const char *help)
+{
+	printf("\t\t\t'%.*s:", len, name);
+	print_quoted(help ? help : "", "\\");
+	printf("'\n");
+}
+
+/* A group: the word after it is described, or decides. */
+static void zsh_group(const struct program *p, const char *name)
+{
+	int len = word_len(name);
+
+	printf("\t%.*s)\n\tif ((CURRENT == 2)); then\n\t\tcommands=(\n", len, name);
+	for (size_t i = 0; i < p->n_verbs; i++)
+		if (verb_in_group(&p->verbs[i], name, (size_t)len))
+			zsh_describe(p->verbs[i].name + len + 1, (int)strlen(p->verbs[i].name + len + 1), p->verbs[i].help);
+	printf("\t\t)\n\t\t_describe command commands\n\t\treturn\n\tfi\n\tshift words\n\t((CURRENT--))\n\tcase $words[1] in\n");
+	for (size_t i = 0; i < p->n_verbs; i++)
+		if (verb_in_group(&p->verbs[i], name, (size_t)len))
+			zsh_verb(p, &p->verbs[i], p->verbs[i].name + len + 1);
+	printf("\tesac\n\t;;\n");
+}
+
 static void zsh_verbs(const struct program *p)
 {
 	printf("\t[[ -z $state ]] && return\n\tif [[ $state == command ]]; then\n\t\tcommands=(\n");
-	for (size_t i = 0; i < p->n_verbs; i++) {
-		if (!p->verbs[i].run)
-			continue;
-		printf("\t\t\t'%s:", p->verbs[i].name);
-		print_quoted(p->verbs[i].help ? p->verbs[i].help : "", "\\");
-		printf("'\n");
-	}
-	printf("\t\t)\n\t\t_describe command commands\n\t\treturn\n\tfi\n\tcase $words[1] in\n");
 	for (size_t i = 0; i < p->n_verbs; i++)
-		if (p->verbs[i].run)
-			zsh_verb(p, &p->verbs[i]);
+		if (first_of_its_word(p, i))
+			zsh_describe(p->verbs[i].name, word_len(p->verbs[i].name), opens_group(p, i) ? "Commands of this group" : p->verbs[i].help);
+	printf("\t\t)\n\t\t_describe command commands\n\t\treturn\n\tfi\n\tcase $words[1] in\n");
+	for (size_t i = 0; i < p->n_verbs; i++) {
+		if (opens_group(p, i))
+			zsh_group(p, p->verbs[i].name);
+		else if (p->verbs[i].run && !strchr(p->verbs[i].name, ' '))
+			zsh_verb(p, &p->verbs[i], p->verbs[i].name);
+	}
 	printf("\tesac\n");
 }
 
@@ -276,14 +351,51 @@ static void fish_options(const struct program *p, const char *condition, const s
 		fish_option(p, condition, &opts[i]);
 }
 
-static void fish_verb(const struct program *p, const struct verb *v)
+static void fish_candidate(const struct program *p, const char *condition, const char *word, int len, const char *help)
 {
-	char condition[128];
-
-	printf("complete -c %s -n __fish_use_subcommand -a %s -d '", p->name, v->name);
-	print_fish_text(v->help ? v->help : "");
+	printf("complete -c %s -n %s -a %.*s -d '", p->name, condition, len, word);
+	print_fish_text(help ? help : "");
 	printf("'\n");
-	snprintf(condition, sizeof(condition), " -n '__fish_seen_subcommand_from %s'", v->name);
+}
+
+/* The condition under which options and operands of v are offered. */
+static void fish_condition(char *buf, size_t size, const struct verb *v)
+{
+	int len = word_len(v->name);
+
+	if (v->name[len])
+		snprintf(buf, size, " -n '__fish_seen_subcommand_from %.*s; and __fish_seen_subcommand_from %s'", len, v->name, v->name + len + 1);
+	else
+		snprintf(buf, size, " -n '__fish_seen_subcommand_from %s'", v->name);
+}
+
+/* The words that may follow the first word of a group. */
+static void fish_group(const struct program *p, const char *name)
+{
+	int len = word_len(name);
+
+	fish_candidate(p, "__fish_use_subcommand", name, len, "Commands of this group");
+	for (size_t i = 0; i < p->n_verbs; i++) {
+		const struct verb *v = &p->verbs[i];
+		if (!verb_in_group(v, name, (size_t)len))
+			continue;
+		printf("complete -c %s -n '__fish_seen_subcommand_from %.*s; and test (count (commandline -opc)) -eq 2' -a %s -d '", p->name, len, name,
+			v->name + len + 1);
+		print_fish_text(v->help ? v->help : "");
+		printf("'\n");
+	}
+}
+
+static void fish_verb(const struct program *p, size_t verb)
+{
+	const struct verb *v = &p->verbs[verb];
+	char condition[192];
+
+	if (opens_group(p, verb))
+		fish_group(p, v->name);
+	else if (!strchr(v->name, ' '))
+		fish_candidate(p, "__fish_use_subcommand", v->name, (int)strlen(v->name), v->help);
+	fish_condition(condition, sizeof(condition), v);
 	fish_options(p, condition, v->opts, v->n_opts);
 	switch (operand_kind(v->complete)) {
 	case OPERAND_SERVICE:
@@ -294,6 +406,9 @@ static void fish_verb(const struct program *p, const struct verb *v)
 		break;
 	case OPERAND_WORDS:
 		printf("complete -c %s%s -a '%s'\n", p->name, condition, v->complete);
+		break;
+	case OPERAND_OUTPUT:
+		printf("complete -c %s%s -a '%s'\n", p->name, condition, v->complete + 1); /* fish 3.0 knows only (command) */
 		break;
 	case OPERAND_NONE:
 		break;
@@ -309,7 +424,7 @@ static void print_fish(const struct program *p)
 	fish_options(p, "", opt_builtin, opt_n_builtin(p));
 	for (size_t i = 0; i < p->n_verbs; i++)
 		if (p->verbs[i].run)
-			fish_verb(p, &p->verbs[i]);
+			fish_verb(p, i);
 }
 
 int opt_print_completion(const struct program *p, const char *shell)

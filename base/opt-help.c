@@ -120,6 +120,22 @@ void opt_print_help(const struct program *p, const struct verb *v)
 		printf("\nSee the %s man page for details.\n", p->man);
 }
 
+void opt_print_group_help(const struct program *p, const char *group)
+{
+	size_t width = 0;
+	char left[128];
+
+	printf("%s %s COMMAND ...\n\nCommands:\n", p->name, group);
+	for (int pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < p->n_verbs; i++) {
+			if (!verb_in_group(&p->verbs[i], group, strlen(group)) || !p->verbs[i].help)
+				continue;
+			verb_left(left, sizeof(left), &p->verbs[i]);
+			(pass ? print_row : measure)(left, p->verbs[i].help, &width);
+		}
+	printf("\n'%s %s COMMAND --help' shows the options of one.\n", p->name, group);
+}
+
 /* man(7): a hyphen that is to be copied is \-, a backslash \e, and a line must not begin with a control character. */
 static void print_roff(const char *s)
 {

@@ -227,41 +227,78 @@ int opt_parse(const struct program *p, const struct opt *opts, size_t n, int *ar
 	return 0;
 }
 
-static const struct verb *find_verb(const struct program *p, const char *name)
+bool verb_in_group(const struct verb *v, const char *group, size_t len)
+{
+	return v->run && strncmp(v->name, group, len) == 0 && v->name[len] == ' ';
+}
+
+static bool is_group(const struct program *p, const char *word)
 {
 	for (size_t i = 0; i < p->n_verbs; i++)
-		if (p->verbs[i].run && streq(p->verbs[i].name, name))
-			return &p->verbs[i];
+		if (verb_in_group(&p->verbs[i], word, strlen(word)))
+			return true;
+	return false;
+}
+
+/* The verb that argv begins with; of two words when the first one is a group. */
+static const struct verb *find_verb(const struct program *p, int argc, char **argv, bool group)
+{
+	size_t len = strlen(argv[0]);
+
+	for (size_t i = 0; i < p->n_verbs; i++) {
+		const struct verb *v = &p->verbs[i];
+		if (group ? argc > 1 && verb_in_group(v, argv[0], len) && streq(v->name + len + 1, argv[1]) : v->run && !strchr(v->name, ' ') && streq(v->name, argv[0]))
+			return v;
+	}
 	return NULL;
 }
 
-static int unknown_verb(const struct parser *ps, const char *name)
+/* group: name is the word after it */
+static int unknown_verb(const struct parser *ps, const char *group, const char *name)
 {
-	const char *names[NAMES_MAX], *near;
-	size_t n = 0;
+	const char *names[NAMES_MAX], *near, *space = group ? " " : "";
+	size_t n = 0, len = group ? strlen(group) : 0;
 
-	for (size_t i = 0; i < ps->program->n_verbs && n < NAMES_MAX; i++)
-		if (ps->program->verbs[i].run)
-			names[n++] = ps->program->verbs[i].name;
+	group = group ? group : "";
+	for (size_t i = 0; i < ps->program->n_verbs && n < NAMES_MAX; i++) {
+		const struct verb *v = &ps->program->verbs[i];
+		if (*space ? verb_in_group(v, group, len) : v->run != NULL)
+			names[n++] = v->name + (*space ? len + 1 : 0);
+	}
 	near = str_nearest(name, names, n);
 	if (near)
-		return usage_error(ps, "unknown command '%s'; did you mean '%s'?", name, near);
-	return usage_error(ps, "unknown command '%s'", name);
+		return usage_error(ps, "unknown command '%s%s%s'; did you mean '%s%s%s'?", group, space, name, group, space, near);
+	return usage_error(ps, "unknown command '%s%s%s'", group, space, name);
+}
+
+/* `tool image` and `tool image --help`: a group without a command of it. */
+static int group_alone(const struct parser *ps, const char *group, const char *word)
+{
+	if (!word)
+		return usage_error(ps, "'%s' needs a command: '%s %s COMMAND'", group, ps->program->name, group);
+	if (!streq(word, "--help") && !streq(word, "-h"))
+		return unknown_verb(ps, group, word);
+	opt_print_group_help(ps->program, group);
+	finish_output();
 }
 
 int program_main(const struct program *p, int argc, char **argv, void *data)
 {
 	struct parser ps = { .program = p };
 	const struct verb *v;
+	bool group;
 	int r = opt_parse(p, p->opts, p->n_opts, &argc, &argv);
 
 	if (r != 0)
 		return r;
 	if (argc == 0)
 		return usage_error(&ps, "no command given");
-	v = find_verb(p, argv[0]);
+	group = is_group(p, argv[0]);
+	v = find_verb(p, argc, argv, group);
 	if (!v)
-		return unknown_verb(&ps, argv[0]);
+		return group ? group_alone(&ps, argv[0], argv[1]) : unknown_verb(&ps, NULL, argv[0]);
+	argc -= group;
+	argv += group;
 	ps = (struct parser){ .program = p, .verb = v, .argc = argc, .argv = argv, .n_sets = 3,
 		.sets = { { v->opts, v->n_opts }, { p->opts, p->n_opts }, { opt_builtin, ARRAY_SIZE(opt_builtin) } } };
 	r = parse_words(&ps, false);

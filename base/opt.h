@@ -21,12 +21,12 @@ struct opt {
 };
 
 struct verb {
-	const char *name;
+	const char *name;  /* one word, or two: "image list", where the first one is a group */
 	const char *args;  /* "NAME...", "[NAME]" */
 	const char *help;
-	int (*run)(int argc, char **argv, void *data); /* returns the exit status; argv[0] is the verb */
+	int (*run)(int argc, char **argv, void *data); /* returns the exit status; argv[0] is the (second word of the) verb */
 	const struct opt *opts; size_t n_opts;         /* options of this verb, besides the program's */
-	const char *complete;  /* what its operands are, for the shell completion: "service", "file", "" */
+	const char *complete;  /* what its operands are, for the shell completion: "service", "file", "$(command)" for what that prints, "" */
 };
 
 struct program {

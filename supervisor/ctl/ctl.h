@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "base/base.h"
+#include "base/text.h"
 
 enum ctl_status { CTL_OK, CTL_FAILED, CTL_USAGE, CTL_NOT_RUNNING, CTL_DENIED /* or no such service */, CTL_UNREACHABLE };
 
@@ -20,8 +21,7 @@ enum ctl_status { CTL_OK, CTL_FAILED, CTL_USAGE, CTL_NOT_RUNNING, CTL_DENIED /* 
 /* Where the options of the tables are stored. */
 struct settings {
 	const char *run_dir, *etc_dir, *lib_dir, *log_dir, *ledger;
-	bool json, quiet, force, dry_run, no_wait, reverse, names, all, failed, now, restart, no_restart, follow, poweroff, no_color,
-		no_sync, plain;
+	bool json, quiet, force, dry_run, no_wait, reverse, names, all, failed, now, restart, no_restart, follow, poweroff, no_sync, plain;
 	const char *state, *signal, *since, *until, *message, *type, *old_path;
 	long lines;
 	uint64_t timeout_us;
@@ -54,36 +54,7 @@ static inline void json_dropp(json_t **o)
 }
 #define _cleanup_json_ _cleanup_(json_dropp)
 
-/* --- text.c: for people --- */
-enum paint { PAINT_NONE, PAINT_GOOD, PAINT_BAD, PAINT_BUSY, PAINT_DIM, PAINT_BOLD };
-bool color_on(void);
-const char *paint_on(enum paint p); /* escape sequence, or "" when colours are off */
-const char *paint_off(void);
-enum paint state_paint(const char *state);
-unsigned terminal_width(void);    /* 0: not a terminal, nothing is cut */
-size_t text_width(const char *s); /* columns; one for each character */
-/* "3d 4h", "5min 2s", "120ms": the two largest units. */
-const char *duration_text(char buf[32], uint64_t us);
-const char *size_text(char buf[32], uint64_t bytes);
-const char *time_text(char buf[48], uint64_t realtime_us); /* local time with zone */
-/* Print s without control characters: a service's name, description or output can't steer the terminal. */
-void print_clean(FILE *f, const char *s);
-
-#define TABLE_COLUMNS 8
-struct table_cell {
-	char *text;
-	enum paint paint;
-};
-struct table {
-	unsigned n_columns;
-	const char *heads[TABLE_COLUMNS];
-	struct table_cell *cells; /* rows one after the other */
-	size_t n_cells, cap;
-};
-int table_add(struct table *t, const char *text, enum paint paint); /* copies text; rows fill from left to right */
-void table_print(const struct table *t);                            /* the last column is cut at the terminal's edge */
-void table_free(struct table *t);
-#define _cleanup_table_ _cleanup_(table_free)
+enum paint state_paint(const char *state); /* text.c */
 
 /* --- the verbs --- */
 #define VERB(name) int verb_##name(int argc, char **argv, void *data)
@@ -114,7 +85,10 @@ VERB(poweroff);
 VERB(reboot);
 VERB(halt);
 VERB(kexec);
+VERB(isolate);
 VERB(rescue);
+VERB(emergency);
+VERB(default);
 /* Errors of the service files as rastd would read them, 0 if there are none or they can't be read; told on stderr if `tell`. */
 unsigned check_machine_errors(bool tell);
 int verb_apply_now(void); /* Apply, after links were changed; says nothing when rastd is not there */

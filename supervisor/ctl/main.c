@@ -18,7 +18,7 @@ struct settings set = {
 static const struct opt program_options[] = {
 	{"json", 'j', OPT_FLAG, NULL, "print JSON, errors included", &set.json},
 	{"quiet", 'q', OPT_FLAG, NULL, "print only what was asked for, and errors", &set.quiet},
-	{"no-color", 0, OPT_FLAG, NULL, "no colours; NO_COLOR in the environment says the same", &set.no_color},
+	{"no-color", 0, OPT_FLAG, NULL, "no colours; NO_COLOR in the environment says the same", &text_no_color},
 	{"timeout", 't', OPT_DURATION, "TIME", "how long to wait for rastd (for ever)", &set.timeout_us},
 	{"run-dir", 0, OPT_STRING, "DIR", "where rastd's socket is (/run/rastos)", &set.run_dir},
 	{"etc-dir", 0, OPT_STRING, "DIR", "where services/ and enabled/ are (/etc/rastos)", &set.etc_dir},
@@ -75,7 +75,12 @@ static const struct opt power_options[] = {
 	{"message", 'm', OPT_STRING, "TEXT", "printed on the console", &set.message},
 	{DRY_RUN},
 };
-static const struct opt rescue_options[] = {{DRY_RUN}};
+static const struct opt rescue_options[] = {{DRY_RUN}, {NO_WAIT}};
+static const struct opt isolate_options[] = {
+	{"force", 'f', OPT_FLAG, NULL, "take something that is no bundle, too", &set.force},
+	{DRY_RUN},
+	{NO_WAIT},
+};
 static const struct opt boot_options[] = {{"ledger", 0, OPT_STRING, "FILE", "read this one (" LEDGER_DEFAULT_PATH ")", &set.ledger}};
 static const struct opt reexec_options[] = {{NO_WAIT}};
 
@@ -117,7 +122,10 @@ static const struct verb verbs[] = {
 	{"reboot", "", "Stop all services and reboot", verb_reboot, OPTS(power_options), ""},
 	{"halt", "", "Stop all services and halt with the power on", verb_halt, OPTS(power_options), ""},
 	{"kexec", "", "Stop all services and start the kernel that kexec(8) has loaded", verb_kexec, OPTS(power_options), ""},
-	{"rescue", "", "Start the rescue bundle, then stop everything else", verb_rescue, OPTS(rescue_options), ""},
+	{"isolate", "NAME", "Start a bundle and stop everything that it does not need", verb_isolate, OPTS(isolate_options), "service"},
+	{"rescue", "", "The same with the bundle rescue: a root shell on the console", verb_rescue, OPTS(rescue_options), ""},
+	{"emergency", "", "The same with emergency: the shell alone, whatever was added to rescue", verb_emergency, OPTS(rescue_options), ""},
+	{"default", "", "The same with default: everything that is enabled", verb_default, OPTS(rescue_options), ""},
 };
 
 static const struct program program = {

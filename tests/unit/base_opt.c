@@ -32,6 +32,8 @@ static const struct opt start_opts[] = { { "force", 0, OPT_FLAG, NULL, "Start wh
 static const struct verb verbs[] = {
 	{ "start", "NAME...", "Start services", run, start_opts, 1, "service" },
 	{ "cat", "FILE", "Print a file", run, NULL, 0, "file" },
+	{ "image list", "", "List images", run, NULL, 0, "" },
+	{ "image rm", "NAME...", "Remove images", run, start_opts, 1, "$(tool image list --names 2>/dev/null)" },
 	{ "Other", NULL, NULL, NULL, NULL, 0, NULL },
 	{ "log-level", "LEVEL", "Log more or less", run, NULL, 0, "debug info" },
 };
@@ -157,6 +159,23 @@ START_TEST(a_typing_error_is_answered_with_what_was_meant)
 }
 END_TEST
 
+START_TEST(a_command_may_have_two_words)
+{
+	ran[0] = 0;
+	ck_assert_int_eq(main_of(ARGV(W("-q"), W("image"), W("rm"), W("a"), W("-n"), W("4"))), 0);
+	ck_assert_str_eq(ran, "rm a");
+	ck_assert_int_eq(number, 4);
+	ck_assert_int_eq(main_of(ARGV(W("image list"))), 2);
+	ck_prints(ARGV(W("image")), 2, "tool: 'image' needs a command: 'tool image COMMAND'\n");
+	ck_prints(ARGV(W("image"), W("lisst")), 2, "tool: unknown command 'image lisst'; did you mean 'image list'?");
+	ck_prints(ARGV(W("imagge"), W("list")), 2, "tool: unknown command 'imagge'");
+	ck_prints(ARGV(W("image"), W("--help")), 0, "tool image COMMAND ...\n\nCommands:\n  image list        List images\n  image rm NAME...  Remove images\n");
+	ck_prints(ARGV(W("image"), W("rm"), W("--help")), 0, "tool image rm [OPTIONS...] NAME...\n\nRemove images\n");
+	ck_prints(ARGV(W("--completion=zsh")), 0, "\timage)\n\tif ((CURRENT == 2)); then\n\t\tcommands=(\n\t\t\t'list:List images'\n");
+	ck_prints(ARGV(W("--completion=fish")), 0, "complete -c tool -n '__fish_seen_subcommand_from image; and __fish_seen_subcommand_from rm' -l force ");
+}
+END_TEST
+
 START_TEST(the_help_is_grouped_and_aligned)
 {
 	ck_prints(ARGV(W("--help")), 0,
@@ -164,6 +183,8 @@ START_TEST(the_help_is_grouped_and_aligned)
 		"Commands:\n"
 		"  start NAME...      Start services\n"
 		"  cat FILE           Print a file\n"
+		"  image list         List images\n"
+		"  image rm NAME...   Remove images\n"
 		"\nOther:\n"
 		"  log-level LEVEL    Log more or less\n"
 		"\nOptions:\n"
@@ -193,7 +214,7 @@ static void ck_completes(const char *line, const char *want)
 
 	ck_assert_int_eq(file_replace(dir, "c", script, strlen(script), 0600), 0);
 	snprintf(command, sizeof(command),
-		"bash -c 'cd %s; . ./c; tool() { [[ $* = \"list --names\" ]] && echo web db; }; COMP_WORDS=(%s); "
+		"bash -c 'cd %s; . ./c; tool() { case $* in list*) echo web db;; image*) echo nginx;; esac; }; COMP_WORDS=(%s); "
 		"COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _tool; echo ${COMPREPLY[@]}'",
 		test_dir_path, line);
 	f = popen(command, "r");
@@ -207,7 +228,7 @@ static void ck_completes(const char *line, const char *want)
 
 START_TEST(bash_completes_verbs_options_services_and_files)
 {
-	ck_completes("tool \"\"", "start cat log-level");
+	ck_completes("tool \"\"", "start cat image log-level");
 	ck_completes("tool st", "start");
 	ck_completes("tool -q start w", "web");
 	ck_completes("tool start \"\"", "web db");
@@ -218,6 +239,10 @@ START_TEST(bash_completes_verbs_options_services_and_files)
 	ck_completes("tool -f \"\"", "c");
 	ck_completes("tool -n \"\"", "");
 	ck_completes("tool log-level d", "debug");
+	ck_completes("tool image \"\"", "list rm");
+	ck_completes("tool -q image rm n", "nginx");
+	ck_completes("tool image rm --fo", "--force");
+	ck_completes("tool image list --fo", "");
 }
 END_TEST
 
@@ -232,5 +257,5 @@ END_TEST
 
 PROMISES("base: options", options_come_in_every_form_of_getopt_long, operands_may_come_between_options_and_after_two_dashes,
 	a_verb_has_its_own_options_and_the_programs, the_exit_status_is_that_of_the_verb, values_are_checked,
-	a_typing_error_is_answered_with_what_was_meant, the_help_is_grouped_and_aligned, the_man_page_list_escapes_hyphens,
+	a_typing_error_is_answered_with_what_was_meant, a_command_may_have_two_words, the_help_is_grouped_and_aligned, the_man_page_list_escapes_hyphens,
 	bash_completes_verbs_options_services_and_files, zsh_and_fish_scripts_quote_the_help)

@@ -1,0 +1,55 @@
+/* image.h: container images on this machine.
+ *
+ * A store is a folder (/var/lib/rastos/images). Each layer that was unpacked is a tree of its own, named by its chain id (OCI image-spec,
+ * config.md "Layer ChainID"): on btrfs a read-only subvolume that is a snapshot of the layer below with the layer's changes applied;
+ * elsewhere a plain folder that is a copy of it. An image is a record that names the topmost layer and the configuration; a container's
+ * root is a writable snapshot of that layer. What comes from outside is checked while it streams: the digest of each blob, the diff id of
+ * each layer, and nothing of a layer that isn't whole is ever visible under its name.
+ *
+ *   images/NAME.json            which manifest, configuration and layer an image is
+ *   layers/sha256-HEX/          the tree of a chain id; sha256-HEX.json says that it is whole
+ *   blobs/sha256-HEX            manifests and configurations
+ *   partial/                    what is being made; whatever is older than the importer that holds the lock is rubbish, but downloads go on
+ *   containers/NAME/            roots of containers, see image_container_make()
+ *
+ * Two locks (flock(2), so the death of a process frees them): `lock`, shared for all who use layers and exclusive for those who remove
+ * some; `import.lock`, for the one who makes layers. Records are written to a temporary file, flushed and renamed, after what they speak
+ * of has been flushed: what image_import() has said yes to survives a power cut. */
+#ifndef RAST_IMAGE_IMAGE_H
+#define RAST_IMAGE_IMAGE_H
+
+#include <stdint.h>
+#include "base/err.h"
+#include "runtime/image/digest.h"
+
+#define IMAGE_STORE_DEFAULT "/var/lib/rastos/images"
+
+struct image_store;
+enum image_lock { IMAGE_USE, IMAGE_REMOVE }; /* shared, exclusive */
+
+/* Open the store at root; `create` makes what is missing (parents too). -ENOENT: there is none. Waits for the lock. */
+int image_store_open(const char *root, bool create, enum image_lock lock, struct image_store **ret, struct err *e);
+void image_store_close(struct image_store *s); /* NULL is allowed */
+void image_store_closep(struct image_store **s);
+#define _cleanup_image_store_ _cleanup_(image_store_closep)
+
+struct image_info {
+	char *name;      /* HOST/PATH:TAG or HOST/PATH@DIGEST */
+	char *platform;  /* linux/amd64, linux/arm64/v8 */
+	char *source;    /* what it was imported from, for people */
+	struct digest manifest, config, chain;
+	struct digest *layers; /* chain ids, the lowest first */
+	size_t n_layers;
+	uint64_t bytes;       /* of its layers' files, as the archives have them */
+	uint64_t imported_us; /* CLOCK_REALTIME */
+};
+void image_info_clear(struct image_info *i);
+#define _cleanup_image_info_ _cleanup_(image_info_clear)
+
+/* One call per image, sorted by name; the callback's negative return ends it. */
+typedef int (*image_cb)(const struct image_info *i, void *data);
+int image_each(struct image_store *s, image_cb cb, void *data, struct err *e);
+/* name as the user writes it: "nginx" is "nginx:latest". -ENOENT with what is near it in e. */
+int image_find(struct image_store *s, const char *name, struct image_info *ret, struct err *e);
+
+#endif
