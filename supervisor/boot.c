@@ -46,14 +46,17 @@ static void read_cmdline(struct manager *m)
 		m->opt.show = yes;
 }
 
+/* The kernel's `emergency` is PID 1's: its shell has been there, and was left to go on with the boot. */
 static void choose_target(struct manager *m, char *buf, size_t size)
 {
-	static const char *const single[] = {"rescue", "emergency", "single", "s", "S", "1"};
+	static const char *const single[] = {"rescue", "single", "s", "S", "1"};
 	snprintf(buf, size, "default");
 	for (size_t k = 0; k < ARRAY_SIZE(single); k++)
 		if (cmdline_word(m, single[k]))
-			snprintf(buf, size, "%s", streq(single[k], "emergency") ? "emergency" : "rescue");
+			snprintf(buf, size, "rescue");
 	cmdline_value(m, "rast.target", buf, size);
+	if (m->p1_fd >= 0 && streq(buf, "emergency"))
+		snprintf(buf, size, "default");
 	if (m->opt.target)
 		snprintf(buf, size, "%s", m->opt.target);
 }
@@ -109,7 +112,7 @@ int boot_compile(struct manager *m)
 	problems = NULL;
 	if (r == 0)
 		return 0;
-	m->st.boot.rescue = 1;
+	m->st.boot.rescue = RESCUE_SET;
 	log_err("%s: starting the rescue target instead; mend the files, then: rastctl check, rastctl apply", err_text(&e));
 	output_console(m, "rastd: %s: starting the rescue target instead", err_text(&e));
 	err_clear(&e);
@@ -120,7 +123,7 @@ int boot_compile(struct manager *m)
 	if (r == 0)
 		graph_unmap(m->g);
 	log_err("the distribution's own service files can't be used either (%s): a shell", r < 0 ? err_text(&e) : "no bundle 'rescue'");
-	m->st.boot.rescue = 2;
+	m->st.boot.rescue = RESCUE_SHELL;
 	m->opt.config_dirs[0] = NULL; /* no folder at all: the empty set */
 	err_clear(&e);
 	r = compile_wait(m, 1, 0, &m->g, &problems, &e);
@@ -262,7 +265,7 @@ static void failed_deployment(struct manager *m)
 static uint32_t find_target(struct manager *m)
 {
 	uint32_t i = graph_find(m->g, m->st.boot.target);
-	if (i == NONE && m->st.boot.rescue < 2) {
+	if (i == NONE && m->st.boot.rescue != RESCUE_SHELL) {
 		log_err("there is no service '%s' to boot into: trying 'default', then 'rescue'", m->st.boot.target);
 		snprintf(m->st.boot.target, sizeof(m->st.boot.target), "default");
 		i = graph_find(m->g, "default");
@@ -319,7 +322,8 @@ static void set_phase(struct manager *m, enum boot_phase p)
 /* A rescue shell that came up says nothing about the deployment, and must not make it a proven one. */
 static bool proves_something(const struct manager *m)
 {
-	return !m->st.boot.rescue && !streq(m->st.boot.target, "rescue");
+	const char *t = m->st.boot.target;
+	return m->st.boot.rescue == RESCUE_NO && !streq(t, "rescue") && !streq(t, "emergency");
 }
 
 /* Has every boot-critical service been up long enough? Returns when that will be the case, 0: it is. */
@@ -398,6 +402,21 @@ void boot_check(struct manager *m)
 		target_failed(m, &m->e.s[i]);
 }
 
+/* Another target before the judgement: nobody will know whether the one of this boot would have been good. Back to it, and it is judged. */
+void boot_isolated(struct manager *m, const char *name)
+{
+	struct boot_rec *b = &m->st.boot;
+	char meant[64];
+	boot_stay(m);
+	if (b->phase == BOOT_GOOD || b->phase == BOOT_STOPPING || streq(b->target, name))
+		return;
+	choose_target(m, meant, sizeof(meant));
+	if (b->rescue == RESCUE_NO || b->rescue == RESCUE_PERSON)
+		b->rescue = streq(name, meant) ? RESCUE_NO : RESCUE_PERSON;
+	snprintf(b->target, sizeof(b->target), "%s", name);
+	set_phase(m, BOOT_STARTING);
+}
+
 /* A new rastd: go on with what the former one was waiting for. */
 void boot_resume(struct manager *m)
 {
@@ -409,6 +428,6 @@ void boot_resume(struct manager *m)
 		judge(m);
 	if (m->st.boot.reboot_at)
 		arm_reboot(m);
-	if (m->st.boot.rescue == 2 && !m->opt.standalone)
+	if (m->st.boot.rescue == RESCUE_SHELL && !m->opt.standalone)
 		boot_shell(m);
 }

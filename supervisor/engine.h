@@ -133,6 +133,8 @@ int mark_start(struct engine *e, const uint32_t *ids, uint32_t n, int how, struc
 int mark_stop(struct engine *e, const uint32_t *ids, uint32_t n, int how, struct mark *m);
 /* Restart what is up, with its dependents; start the others. Errors as mark_start. */
 int mark_restart(struct engine *e, const uint32_t *ids, uint32_t n, int how, struct mark *m);
+/* Start these and stop everything else, but for `keep` (NONE). What conflicts with them is stopped, however it came to run. Errors as mark_start. */
+int mark_isolate(struct engine *e, const uint32_t *ids, uint32_t n, uint32_t keep, int how, struct mark *m);
 void mark_stop_all(struct engine *e, uint32_t last);         /* shutdown: nothing is wanted any more, but the one to be stopped last (NONE) */
 void mark_for_switch(struct engine *e, uint32_t i, bool removed);
 bool mark_reset(struct engine *e, uint32_t i);               /* failed -> down; false if it was not failed */

@@ -234,6 +234,7 @@ int  boot_compile(struct manager *m);
 int  boot_begin(struct manager *m);                                /* a fresh boot: start the target */
 void boot_resume(struct manager *m);
 void boot_stay(struct manager *m);                                 /* don't reboot because of a failed boot */
+void boot_isolated(struct manager *m, const char *name);           /* somebody has gone over to this target */
 void boot_check(struct manager *m);                                /* after changes: is the target up? */
 void boot_masks(struct manager *m);
 void power_begin(struct manager *m, enum rinit_power kind, bool force, const char *message);

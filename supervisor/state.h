@@ -24,11 +24,19 @@ struct state_record {
 
 enum boot_phase { BOOT_STARTING, BOOT_UP, BOOT_GOOD, BOOT_FAILED, BOOT_STOPPING };
 
+/* Why this boot proves nothing about its deployment, whatever comes up. */
+enum boot_rescue {
+	RESCUE_NO,
+	RESCUE_SET,    /* the service files can't be compiled: the distribution's alone are used */
+	RESCUE_SHELL,  /* nor can those: a shell is all there is */
+	RESCUE_PERSON, /* somebody has chosen another target before it was known whether the boot is good */
+};
+
 /* What is known about the boot as a whole. */
 struct boot_rec {
 	uint32_t phase, power;        /* power: enum rinit_power once the machine is to go down */
 	uint32_t instance;            /* how often rastd was started in this boot */
-	uint32_t rescue;              /* the set of services could not be compiled */
+	uint32_t rescue;              /* enum boot_rescue */
 	uint64_t started, up, good;   /* us */
 	uint64_t reboot_at;           /* it failed, and another deployment may be better: us, 0: stay */
 	char target[64];

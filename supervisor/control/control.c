@@ -239,6 +239,50 @@ static int restart(struct varlink_call *c, json_t *p, void *data)
 	return change(data, c, p, mark_restart, JOB_UP);
 }
 
+/* The answer comes when the set is up and all else is down: its list, and what is to stop. */
+static int wait_isolated(struct manager *m, struct varlink_call *c, uint32_t id, const struct mark *k)
+{
+	_cleanup_free_ uint32_t *v = malloc((k->n + 1) * sizeof(*v));
+	uint32_t n = 0;
+	if (!v)
+		return -ENOMEM;
+	v[n++] = id;
+	for (uint32_t i = 0; i < k->n; i++)
+		if (!svc_has(&m->e.s[k->changed[i]], F_WANT))
+			v[n++] = k->changed[i];
+	struct job_spec spec = {.kind = JOB_WANTED, .ids = v, .n = n, .timeout_us = NEVER, .changed = k->changed, .n_changed = k->n};
+	return job_add(m, c, &spec);
+}
+
+static int isolate(struct varlink_call *c, json_t *p, void *data)
+{
+	struct manager *m = data;
+	struct mark k = {0};
+	struct ids asked = {.n = 1};
+	uint32_t id;
+	bool dry = flag(p, "dry_run", false), force = flag(p, "force", false);
+	int r = take_name(m, c, p, &id);
+	if (r)
+		return MIN(r, 0);
+	if (m->st.boot.power)
+		return busy(c, "the machine is going down");
+	if (m->e.s[id].def->type != SVC_BUNDLE && !force)
+		return bad_argument(c, "name", "is no bundle: everything else would be stopped; force (--force) does it all the same");
+	asked.v = &id;
+	r = mark_isolate(&m->e, &id, 1, m->logger, dry ? MARK_DRY : 0, &k);
+	if (r < 0) {
+		r = refuse(m, c, r, &k, &asked);
+	} else {
+		if (!dry)
+			boot_isolated(m, nm(m, &m->e.s[id]));
+		r = dry || !flag(p, "wait", true) ? job_reply_changed(m, c, k.changed, k.n) : wait_isolated(m, c, id, &k);
+	}
+	mark_clear(&k);
+	m->jobs_dirty = true;
+	manager_schedule(m);
+	return r;
+}
+
 static int reload_one(struct manager *m, struct svc *s)
 {
 	const struct gsettings *g = cfg(&m->e, s);
@@ -497,6 +541,7 @@ static const struct varlink_method_entry methods[] = {
 	{"Start", start, true},
 	{"Stop", stop, true},
 	{"Restart", restart, true},
+	{"Isolate", isolate, true},
 	{"Reload", reload, true},
 	{"Apply", apply, true},
 	{"Wait", wait_for, false},

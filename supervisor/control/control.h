@@ -18,7 +18,7 @@ void json_set_opt(json_t *o, const char *key, json_t *v); /* steals v; NULL sets
 int64_t realtime_of(uint64_t monotonic_us);               /* microseconds since 1970 */
 
 /* jobs.c */
-enum job_kind { JOB_UP, JOB_DOWN, JOB_RELOAD, JOB_STATE, JOB_SETTLED, JOB_TARGET /* up, whatever happens on the way */ };
+enum job_kind { JOB_UP, JOB_DOWN, JOB_WANTED /* up or down, as each is wanted */, JOB_RELOAD, JOB_STATE, JOB_SETTLED, JOB_TARGET /* up, whatever happens on the way */ };
 struct job_spec { enum job_kind kind; const uint32_t *ids; uint32_t n; unsigned state; uint64_t timeout_us; const uint32_t *changed; uint32_t n_changed; };
 int job_add(struct manager *m, struct varlink_call *call, const struct job_spec *spec); /* answers when it is done, perhaps at once */
 int job_reply_changed(struct manager *m, struct varlink_call *call, const uint32_t *ids, uint32_t n);

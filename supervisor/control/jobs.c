@@ -84,6 +84,8 @@ static enum verdict look(const struct job *j, const struct svc *s)
 		return look_up(s);
 	case JOB_DOWN:
 		return look_down(s);
+	case JOB_WANTED:
+		return svc_has(s, F_WANT) ? look_up(s) : look_down(s);
 	case JOB_RELOAD:
 		return look_reloaded(s);
 	case JOB_TARGET:
@@ -103,7 +105,7 @@ int job_reply_changed(struct manager *m, struct varlink_call *call, const uint32
 static void reply_done(struct job *j)
 {
 	struct manager *m = j->m;
-	if (j->kind == JOB_UP || j->kind == JOB_DOWN || j->kind == JOB_RELOAD) {
+	if (j->kind == JOB_UP || j->kind == JOB_DOWN || j->kind == JOB_WANTED || j->kind == JOB_RELOAD) {
 		job_reply_changed(m, j->call, j->changed, j->n_changed);
 		return;
 	}
@@ -119,7 +121,7 @@ static void reply_failed(struct job *j)
 	const struct svc *s = &m->e.s[j->culprit];
 	char why[256];
 	svc_reason(&m->e, s, why, sizeof(why));
-	if (j->kind == JOB_DOWN) {
+	if (j->kind == JOB_DOWN || (j->kind == JOB_WANTED && !svc_has(s, F_WANT))) {
 		varlink_error(j->call, IFACE ".StopFailed",
 			json_pack("{s:s,s:s}", "name", nm(m, s), "reason", *why ? why : "it was started again"));
 		return;

@@ -185,8 +185,8 @@ static int level_single(void)
 
 static int level_many(void)
 {
-	char *words[] = {(char[]){"start"}, (char[]){"default"}, NULL};
-	return verb_start(2, words, NULL);
+	char *words[] = {(char[]){"default"}, NULL};
+	return verb_default(1, words, NULL);
 }
 
 static int reload(void)
@@ -210,7 +210,7 @@ int main_telinit(int argc, char **argv, void *data)
 		{"0", "power off", level_poweroff},
 		{"6", "reboot", level_reboot},
 		{"1sS", "go into rescue mode", level_single},
-		{"2345", "start everything that is enabled", level_many},
+		{"2345", "go over to everything that is enabled", level_many},
 		{"qQ", "read the service files anew", reload},
 		{"uU", "execute rastd anew", reexec},
 	};

@@ -335,7 +335,7 @@ static int up_conflicts(struct walk *w, uint32_t from, struct walk *down, int ho
 }
 
 /* What is only wished for, with all that it needs: left out as a whole when it can't be had. */
-static void up_wants(struct walk *w, struct walk *down, struct mark *m)
+static void up_wants(struct walk *w, struct walk *down, int how, struct mark *m)
 {
 	struct engine *e = w->e;
 	for (uint32_t c = 0; c < w->n && !w->oom; c++) {
@@ -346,7 +346,7 @@ static void up_wants(struct walk *w, struct walk *down, struct mark *m)
 			if (svc_has(&e->s[ids[k]], F_MASKED) || !walk_add(w, ids[k], IN_SET))
 				continue;
 			up_closure(w, had);
-			if (up_conflicts(w, had, down, 0, m) == 0)
+			if (up_conflicts(w, had, down, how, m) == 0)
 				continue;
 			walk_cut(down, had_down, IN_STOP | PASSED);
 			walk_cut(w, had, IN_SET);
@@ -413,23 +413,37 @@ static int start_commit(struct walk *w, uint32_t asked, struct walk *down, int h
 	return 0;
 }
 
-int mark_start(struct engine *e, const uint32_t *ids, uint32_t n, int how, struct mark *m)
+static int start_asked(struct walk *w, const uint32_t *ids, uint32_t n, struct mark *m)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		m->subject = ids[k];
+		if (svc_has(&w->e->s[ids[k]], F_MASKED))
+			return -EPERM;
+		walk_add(w, ids[k], IN_SET);
+	}
+	return 0;
+}
+
+/* All that is not in the set. */
+static void down_others(struct engine *e, struct walk *down, uint32_t keep)
+{
+	for (uint32_t i = 0; i < e->n; i++)
+		if (i != keep && !(e->s[i].mark & IN_SET) && (needs(&e->s[i]) || svc_has(&e->s[i], F_WANT)))
+			walk_add(down, i, IN_STOP);
+}
+
+static int mark_up(struct engine *e, const uint32_t *ids, uint32_t n, int how, struct mark *m, const uint32_t *keep)
 {
 	struct walk w = {.e = e}, down = {.e = e};
-	int r = 0;
-	for (uint32_t k = 0; r == 0 && k < n; k++) {
-		m->subject = ids[k];
-		if (svc_has(&e->s[ids[k]], F_MASKED))
-			r = -EPERM;
-		else
-			walk_add(&w, ids[k], IN_SET);
-	}
+	int r = start_asked(&w, ids, n, m), forced = keep ? how | MARK_FORCE : how;
 	uint32_t asked = w.n;
 	up_closure(&w, 0);
 	if (r == 0)
-		r = up_conflicts(&w, 0, &down, how, m);
+		r = up_conflicts(&w, 0, &down, forced, m);
 	if (r == 0)
-		up_wants(&w, &down, m);
+		up_wants(&w, &down, keep ? forced : 0, m);
+	if (r == 0 && keep)
+		down_others(e, &down, *keep);
 	if (w.oom || down.oom)
 		r = -ENOMEM;
 	if (r == 0)
@@ -439,6 +453,16 @@ int mark_start(struct engine *e, const uint32_t *ids, uint32_t n, int how, struc
 	walk_done(&down);
 	walk_done(&w);
 	return r;
+}
+
+int mark_start(struct engine *e, const uint32_t *ids, uint32_t n, int how, struct mark *m)
+{
+	return mark_up(e, ids, n, how, m, NULL);
+}
+
+int mark_isolate(struct engine *e, const uint32_t *ids, uint32_t n, uint32_t keep, int how, struct mark *m)
+{
+	return mark_up(e, ids, n, how, m, &keep);
 }
 
 /* --- restart --- */

@@ -461,6 +461,64 @@ START_TEST(an_interrupted_rastd_goes_on_where_it_was)
 }
 END_TEST
 
+START_TEST(isolating_a_bundle_stops_all_that_it_does_not_need_in_order)
+{
+	WORLD({"log", L}, {"db", L}, {"web", L D "depends = db\n"}, {"ui", L D "after = web\n"}, {"shared", L}, {"bad", L "[restart]\npolicy = no\n"},
+		{"shell", L D "depends = shared\nconflicts = ui\n"}, {"many", BUNDLE("web ui shared bad")}, {"one", BUNDLE("shell")});
+	start("log");
+	start("many");
+	ends("bad", CLD_EXITED, 1);
+	w.order[0] = 0;
+	uint32_t one = id("one"), log = id("log"), pid = (uint32_t)sv("shared")->r.pid;
+	struct mark m = {0};
+	ck_assert_int_eq(mark_isolate(&w.e, &one, 1, log, MARK_DRY, &m), 0);
+	ck_assert_uint_eq(m.n, 7); /* one and shell; ui, web, db, bad and many */
+	mark_clear(&m);
+	ck_state("web", "up");
+	ck_assert_int_eq(mark_isolate(&w.e, &one, 1, log, 0, &m), 0);
+	mark_clear(&m);
+	run();
+	ck_state("one", "up");
+	ck_state("shell", "up");
+	ck_state("log", "up");
+	ck_state("bad", "down");
+	ck_assert_uint_eq((uint32_t)sv("shared")->r.pid, pid);
+	const char *ui = strstr(w.order, "-ui "), *web = strstr(w.order, "-web "), *db = strstr(w.order, "-db "), *shell = strstr(w.order, "+shell ");
+	ck_assert_msg(ui && web && db && shell && ui < web && web < db && ui < shell, "%s", w.order);
+	w.order[0] = 0;
+	uint32_t many = id("many");
+	ck_assert_int_eq(mark_isolate(&w.e, &many, 1, log, 0, &m), 0);
+	mark_clear(&m);
+	run();
+	ck_state("shell", "down");
+	ck_state("one", "down");
+	ck_state("ui", "up");
+	ck_state("many", "up");
+	world_free();
+}
+END_TEST
+
+START_TEST(what_conflicts_within_itself_can_not_be_isolated_and_nothing_changes)
+{
+	WORLD({"a", L}, {"wish", L D "conflicts = b\n"}, {"b", L}, {"set", BUNDLE("b") "wants = wish\n"});
+	start("a");
+	uint32_t set = id("set");
+	struct mark m = {0};
+	ck_assert_int_eq(mark_isolate(&w.e, &set, 1, NONE, 0, &m), 0); /* a wish that can't be had is left out */
+	mark_clear(&m);
+	run();
+	ck_state("b", "up");
+	ck_state("wish", "down");
+	ck_state("a", "down");
+	sv("b")->r.flags |= F_MASKED;
+	uint32_t b = id("b");
+	ck_assert_int_eq(mark_isolate(&w.e, &b, 1, NONE, 0, &m), -EPERM);
+	mark_clear(&m);
+	ck_state("set", "up");
+	world_free();
+}
+END_TEST
+
 PROMISES("engine", dependencies_come_up_first, stop_with_dependents_is_refused_and_force_stops_all_in_reverse,
 	a_failed_oneshot_fails_its_dependents_only, what_a_failure_has_blocked_goes_on_when_it_is_mended, the_restart_limit_is_exact,
 	the_limit_holds_in_every_span_not_in_fixed_ones, back_off_grows_and_is_reset_by_success,
@@ -473,4 +531,5 @@ PROMISES("engine", dependencies_come_up_first, stop_with_dependents_is_refused_a
 	requires_one_is_content_with_any, a_member_of_a_bundle_can_be_stopped_alone, a_member_of_a_bundle_that_others_need_can_not,
 	a_service_that_ends_as_it_may_is_down_and_not_failed, the_watchdog_restarts_what_is_silent,
 	at_shutdown_everything_goes_in_reverse_and_nothing_comes_back, a_chain_of_a_hundred_thousand_needs_no_stack,
-	an_interrupted_rastd_goes_on_where_it_was)
+	an_interrupted_rastd_goes_on_where_it_was, isolating_a_bundle_stops_all_that_it_does_not_need_in_order,
+	what_conflicts_within_itself_can_not_be_isolated_and_nothing_changes)

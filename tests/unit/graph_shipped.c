@@ -36,6 +36,7 @@ START_TEST(the_service_files_that_are_installed_compile_without_a_word)
 	ck_assert_msg(r == 0 && said.len == 0, "%s", said.data);
 	ck_assert_uint_ne(g->boot_target, UINT32_MAX);
 	ck_assert_uint_ne(graph_find(g, "rescue"), UINT32_MAX);
+	ck_assert_uint_ne(graph_find(g, "emergency"), UINT32_MAX);
 	for (uint32_t i = 0; i < g->n_services; i++) {
 		const struct gservice *s = graph_service(g, i);
 		ck_assert_msg(!s->enabled, "%s is enabled", graph_str(g, s->name));
