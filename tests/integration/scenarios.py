@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What a supervisor has to get right: one machine per sentence, rastinit and rastd for real, in namespaces of its own."""
+import json
 import os
 import sys
 import time
@@ -319,6 +320,56 @@ def enable_and_disable_take_effect_at_once_and_at_the_next_boot():
         assert m.state("a") == "up" and m.service("a")["enabled"]
         m.ctl("disable", "--now", "a")
         assert m.state("a") == "down" and not m.service("a")["enabled"]
+
+
+def rescue_stops_all_in_order_and_default_brings_it_back():
+    stamp = 'trap "echo {0} >> /run/order; exit 0" TERM; while :; do sleep 0.05; done'
+    shell = "[service]\ntype = longrun\nexec = sleep 1000\n"
+    quiet = {"rescue-shell.ini": off(shell), "emergency-shell.ini": off(shell + "[dependencies]\nconflicts = rescue-shell\n")}
+    with Machine({"a.ini": longrun(stamp.format("a")), "b.ini": longrun(stamp.format("b"), dependencies="depends = a"), "dead.ini": longrun("exit 1", restart="policy = no"),
+                  "extra.ini": off(SLEEP), "rescue.d/mine.ini": "[dependencies]\ncontents = extra\n", "lone.ini": off(SLEEP), **quiet}) as m:
+        m.booted()
+        m.wait_state("dead", "failed")
+        dry = m.ctl("rescue", "--dry-run").out
+        assert "go over to rescue" in dry and " b" in dry and " rescue-shell" in dry and m.state("b") == "up", dry
+        m.ctl("rescue")
+        up = {n for n, s in m.services().items() if s["state"] == "up"}
+        assert up == {"rescue", "rescue-shell", "extra", "basic", "utmp", "rastlogd"}, up
+        assert m.read("/run/order").split() == ["b", "a"] and m.state("dead") == "down"
+        m.ctl("emergency")
+        up = {n for n, s in m.services().items() if s["state"] == "up"}
+        assert up == {"emergency", "emergency-shell", "rastlogd"}, up
+        for words in (("isolate", "lone"), ("isolate",), ("isolate", "a", "b"), ("rescue", "now")):
+            assert m.ctl(*words, check=False).status == 2, words
+        assert m.ctl("isolate", "nobody", check=False).status == 4
+        m.ctl("default")
+        assert m.state("a") == m.state("b") == m.state("default") == "up" and m.state("emergency-shell") == "down"
+        m.ctl("isolate", "--force", "lone")
+        assert m.state("lone") == "up" and m.state("a") == "down" and m.state("default") == "down"
+
+
+def a_boot_that_somebody_leads_elsewhere_is_not_judged_until_it_is_led_back():
+    shell = {"rescue-shell.ini": off(SLEEP)}
+    slow = longrun("sleep 1000", readiness="notify = fd:5\nstart-timeout = infinity", extra="boot-critical = yes\nsettle-time = 100ms\n")
+
+    def boot(m):
+        b = json.loads(m.ctl("version", "--json").out)["boot"]
+        return b["target"], b["state"]
+
+    with Machine({"slow.ini": slow, **shell}) as m:
+        assert boot(m) == ("default", "starting")
+        m.ctl("rescue")
+        m.until(lambda: boot(m) == ("rescue", "up"), 10)
+        m.sh("kill", "-9", str(m.rastd_pid()))
+        m.until(lambda: m.rastd_pid(), 10)
+        m.until(lambda: m.sh("rastctl", "version").ok, 10)
+        assert boot(m) == ("rescue", "up") and m.state("slow") == "down", "a new rastd goes on with what was chosen"
+        m.write("/etc/rastos/services/slow.d/quick.ini", "[readiness]\nnotify = none\nstart-timeout =\n")
+        m.ctl("apply")
+        m.ctl("default")
+        m.until(lambda: boot(m) == ("default", "good"), 20, lambda: boot(m))
+        m.ctl("rescue")
+        assert boot(m) == ("default", "good"), "what is known stays known"
 
 
 def poweroff_stops_services_in_reverse_order_and_ends():
