@@ -9,6 +9,7 @@
 #include <time.h>
 #include "base/mem.h"
 #include "base/timer.h"
+#include "base/trim.h"
 
 #define EVENTS_PER_ROUND 32
 #define SIGNALS_PER_ROUND 8
@@ -43,6 +44,7 @@ struct loop {
 	struct deferred *deferred;
 	size_t n_deferred, cap_deferred;
 	int fired; /* callbacks run in this round */
+	bool trim;
 	bool quit;
 	int quit_code;
 };
@@ -280,6 +282,22 @@ static int dispatch(struct loop *l, const struct epoll_event *ev)
 	return s->cb(s, s->fd, ev->events, s->data);
 }
 
+void loop_trim(struct loop *l)
+{
+	l->trim = true;
+}
+
+/* Only a real sleep is worth trimming for. */
+static int wait_events(struct loop *l, struct epoll_event *events, int timeout_ms)
+{
+	int n = epoll_wait(l->epfd, events, EVENTS_PER_ROUND, l->trim ? 0 : timeout_ms);
+
+	if (!l->trim || n != 0 || timeout_ms == 0)
+		return n;
+	l->trim = false;
+	return trim_and_wait(l->epfd, events, EVENTS_PER_ROUND, timeout_ms);
+}
+
 static int round_of(struct loop *l, int timeout_ms)
 {
 	struct epoll_event events[EVENTS_PER_ROUND];
@@ -287,7 +305,7 @@ static int round_of(struct loop *l, int timeout_ms)
 
 	if (r < 0)
 		return r;
-	n = epoll_wait(l->epfd, events, EVENTS_PER_ROUND, l->n_deferred ? 0 : timeout_ms);
+	n = wait_events(l, events, l->n_deferred ? 0 : timeout_ms);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n && r >= 0; i++)

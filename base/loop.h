@@ -50,6 +50,9 @@ int  timer_arm_in(struct loop *l, struct timer *t, uint64_t in_us);
 void timer_disarm(struct loop *l, struct timer *t);
 static inline int timer_armed(const struct timer *t) { return t->when_us != 0; }
 
+/* Everything is done that was begun: the next sleep begins with giving back memory (base/trim.h). */
+void loop_trim(struct loop *l);
+
 /* Run cb once, at the end of the current round, before the loop sleeps. */
 int  loop_defer(struct loop *l, loop_defer_cb cb, void *data);
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -121,17 +122,21 @@ void apifs_mount(const struct pid1 *p)
 	(void)mkdir("/run/rastos", 0755);
 }
 
-void apifs_mount_late(struct pid1 *p)
+bool apifs_mount_late(struct pid1 *p)
 {
 	static bool done;
+	pid_t pid;
 
 	if (done || !p->machine)
-		return;
+		return false;
 	done = true;
-	if (pid1_fork(p, ROLE_HELPER, NULL) == 0) {
+	pid = pid1_fork(p, ROLE_HELPER, NULL);
+	if (pid == 0) {
+		(void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}); /* services may still be warming up */
 		mount_all(p, true);
 		_exit(0);
 	}
+	return pid > 0;
 }
 
 /* The kernel waits for grace periods of RCU in many a place that boots and shutdowns come by (moving processes between cgroups, mounts, sync, closing

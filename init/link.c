@@ -245,6 +245,11 @@ static void on_booted(struct pid1 *p, struct received *r)
 	rcu_hurry(p, false);
 }
 
+static void on_idle(struct pid1 *p, struct received *r)
+{
+	pid1_idle(p);
+}
+
 static void on_alive(struct pid1 *p, struct received *r)
 {
 	supervise_alive(p, in.head.arg);
@@ -257,6 +262,7 @@ static const struct {
 	{RINIT_HELLO, on_hello},       {RINIT_ACK, on_ack},	       {RINIT_FD_STORE, on_fd_store},
 	{RINIT_FD_DROP, on_fd_drop},   {RINIT_STATUS, on_status},      {RINIT_SHUTDOWN, on_shutdown},
 	{RINIT_BOOTED, on_booted},     {RINIT_SHUTDOWN_BEGIN, on_shutdown_begin}, {RINIT_ALIVE, on_alive},
+	{RINIT_IDLE, on_idle},
 };
 
 static void take_fds(struct msghdr *msg, struct received *r)

@@ -18,13 +18,12 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "base/trim.h"
 #include "config.h"
 #include "init/console.h"
 #include "init/exits.h"
-#include "init/trim.h"
 
 #define SETUP_LIMIT_US (90 * SECOND_US)
-#define QUIET_US (2 * SECOND_US) /* after the last event: then memory that only it took is given back, once */
 #define NOFILE_OWN 65536 /* twice what a full descriptor store needs, and some */
 
 enum { EV_SIGNALS, EV_LINK };
@@ -127,6 +126,14 @@ static void setup_overdue(struct pid1 *p)
 		supervise_start(p);
 }
 
+static bool trim_wanted; /* before the next sleep, once */
+
+void pid1_idle(struct pid1 *p)
+{
+	if (!apifs_mount_late(p)) /* else when that has ended */
+		trim_wanted = true;
+}
+
 static void child_died(struct pid1 *p, enum role role, const siginfo_t *si)
 {
 	switch (role) {
@@ -145,8 +152,10 @@ static void child_died(struct pid1 *p, enum role role, const siginfo_t *si)
 		if (p->phase == PHASE_EMERGENCY)
 			start_setup(p);
 		break;
-	case ROLE_SHELL:
 	case ROLE_HELPER:
+		trim_wanted = true;
+		break;
+	case ROLE_SHELL:
 	case ROLE_NONE:
 	case N_ROLES:
 		break;
@@ -192,18 +201,9 @@ void pid1_reap(struct pid1 *p)
 
 /* ---- the loop ---- */
 
-static bool trim_wanted;
-
-static void quiet_for_a_while(struct pid1 *p)
-{
-	trim_wanted = true;
-	apifs_mount_late(p);
-}
-
 static void (*const overdue[N_DEADLINES])(struct pid1 *) = {
 	[DUE_SETUP] = setup_overdue,	   [DUE_RASTD_START] = supervise_start, [DUE_ALIVE] = supervise_silent,
-	[DUE_ALIVE_KILL] = supervise_silent, [DUE_POWER] = power_overdue,	      [DUE_LINK] = link_flush,	      [DUE_TRIM] = quiet_for_a_while,
-	[DUE_WATCHDOG] = watchdog_feed,
+	[DUE_ALIVE_KILL] = supervise_silent, [DUE_POWER] = power_overdue,	      [DUE_LINK] = link_flush,	      [DUE_WATCHDOG] = watchdog_feed,
 };
 
 static int next_timeout_ms(const struct pid1 *p)
@@ -241,14 +241,21 @@ static void read_signals(struct pid1 *p)
 				power_signal(p, (int)si[i].ssi_signo);
 }
 
+static int wait_events(struct pid1 *p, struct epoll_event *ev, int max)
+{
+	int timeout = next_timeout_ms(p), n = epoll_wait(p->epoll, ev, max, trim_wanted ? 0 : timeout);
+
+	if (!trim_wanted || n != 0 || timeout == 0)
+		return n;
+	trim_wanted = false;
+	return trim_and_wait(p->epoll, ev, max, timeout);
+}
+
 static void loop_round(struct pid1 *p)
 {
 	struct epoll_event ev[4];
-	int timeout = next_timeout_ms(p), n = (trim_wanted ? trim_and_wait : epoll_wait)(p->epoll, ev, ARRAY_SIZE(ev), timeout);
+	int n = wait_events(p, ev, ARRAY_SIZE(ev));
 
-	trim_wanted = false;
-	if (n > 0)
-		pid1_arm(p, DUE_TRIM, QUIET_US);
 	for (int i = 0; i < n; i++) {
 		if (ev[i].data.u32 == EV_SIGNALS)
 			read_signals(p);
@@ -420,7 +427,6 @@ int pid1_main(const struct pid1_options *o)
 		start_setup(p);
 	if (resumed && !pid1_child(p, ROLE_RASTD) && p->phase >= PHASE_RUN)
 		supervise_start(p);
-	trim_prepare();
 	/* From now on we must not die: nothing below allocates, opens what it could have opened before, or ends the loop. */
 	while (p->phase != PHASE_END)
 		loop_round(p);

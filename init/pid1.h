@@ -41,7 +41,7 @@ struct child {
 #define CHILDREN_MAX 8
 
 /* --- deadlines: one per purpose; 0: not armed --- */
-enum deadline { DUE_SETUP, DUE_RASTD_START, DUE_ALIVE, DUE_ALIVE_KILL, DUE_POWER, DUE_LINK, DUE_TRIM, DUE_WATCHDOG, N_DEADLINES };
+enum deadline { DUE_SETUP, DUE_RASTD_START, DUE_ALIVE, DUE_ALIVE_KILL, DUE_POWER, DUE_LINK, DUE_WATCHDOG, N_DEADLINES };
 
 enum phase { PHASE_SETUP, PHASE_EMERGENCY, PHASE_RUN, PHASE_STOPPING /* rastd stops the services */, PHASE_END };
 
@@ -99,6 +99,7 @@ void pid1_arm(struct pid1 *p, enum deadline d, uint64_t in_us);
 void pid1_disarm(struct pid1 *p, enum deadline d);
 void pid1_child_add(struct pid1 *p, pid_t pid, enum role role);
 pid_t pid1_child(const struct pid1 *p, enum role role); /* 0: none */
+void pid1_idle(struct pid1 *p);                            /* rastd has nothing to do any more: now for what could wait */
 void pid1_reap(struct pid1 *p);
 /* Like fork(); the child has default signals and is born in the cgroup of that name, or in ours (NULL, or when it can't be: then it is to join by itself). */
 pid_t pid1_fork(struct pid1 *p, enum role role, const char *group);
@@ -107,7 +108,7 @@ void pid1_reset_signals(void);
 /* apifs.c, groups.c */
 void apifs_proc(void);                                   /* /proc, which tells who we are; taken away again where it is not ours to mount */
 void apifs_mount(const struct pid1 *p);
-void apifs_mount_late(struct pid1 *p);                   /* by a child, once: what nobody is to wait for, when the machine is quiet */
+bool apifs_mount_late(struct pid1 *p);                   /* by a child, once: what nobody is to wait for, when the machine is quiet. False: nothing to do */
 void rcu_hurry(const struct pid1 *p, bool on);            /* while a boot or a shutdown waits for the kernel, and nothing else matters */
 #define GROUP_ROOT "/sys/fs/cgroup"
 #define GROUP_OWN "rastos.init/pid1"

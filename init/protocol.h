@@ -35,6 +35,7 @@ enum rinit_type {
 	RINIT_SHUTDOWN_BEGIN, /* arg: enum rinit_power; arg2: seconds until PID 1 goes on without rastd (0: its default); rastd has begun to stop services */
 	RINIT_BOOTED,      /* arg: 1 the boot target is up (healthy), 0 it failed: for the watchdog's boot stage and the log */
 	RINIT_ALIVE,       /* arg: usec until the next one is due: supervision of rastd itself; 0 switches it off */
+	RINIT_IDLE,        /* everything is done that was begun: the moment for what can wait (memory that only the boot took, rare mounts) */
 	/* PID 1 -> rastd */
 	RINIT_FD_ENTRY = 64, /* payload: struct rinit_fd_entry[]; SCM_RIGHTS */
 	RINIT_EXIT,        /* payload: struct rinit_exit[]; seq is that of the last of them */

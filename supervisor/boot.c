@@ -95,9 +95,10 @@ static void print_problems(struct manager *m, json_t *problems)
 		char at[512] = "";
 		if (file)
 			snprintf(at, sizeof(at), line ? "%s:%d: " : "%s: ", file, line);
-		log_msg(error ? LOG_ERR : LOG_WARNING, "%s%s", at, text ? text : "");
 		if (error)
-			output_console(m, "rastd: %s%s", at, text ? text : "");
+			output_tell(m, LOG_ERR, "%s%s", at, text ? text : "");
+		else
+			log_warning("%s%s", at, text ? text : "");
 	}
 }
 
@@ -113,8 +114,7 @@ int boot_compile(struct manager *m)
 	if (r == 0)
 		return 0;
 	m->st.boot.rescue = RESCUE_SET;
-	log_err("%s: starting the rescue target instead; mend the files, then: rastctl check, rastctl apply", err_text(&e));
-	output_console(m, "rastd: %s: starting the rescue target instead", err_text(&e));
+	output_tell(m, LOG_ERR, "%s: starting the rescue target instead; mend the files, then: rastctl check, rastctl apply", err_text(&e));
 	err_clear(&e);
 	r = compile_wait(m, 1, 1, &m->g, &problems, &e);
 	json_decref(problems);
@@ -185,6 +185,8 @@ static bool snapshot_of(struct manager *m, char *buf, size_t size)
 static void on_marked(struct manager *m, int code, int status, void *data)
 {
 	const char *how = data;
+	idle_due(m);
+	manager_schedule(m);
 	if (code == CLD_EXITED && status == 0)
 		log_info("this boot is recorded as '%s'", how);
 	else
@@ -315,6 +317,7 @@ int boot_begin(struct manager *m)
 static void set_phase(struct manager *m, enum boot_phase p)
 {
 	m->st.boot.phase = p;
+	idle_due(m);
 	state_put_boot(&m->st);
 	events_boot(m);
 }
@@ -361,8 +364,7 @@ static void target_failed(struct manager *m, const struct svc *s)
 	char why[256];
 	svc_reason(&m->e, s, why, sizeof(why));
 	set_phase(m, BOOT_FAILED);
-	log_err("boot target '%s' failed: %s", m->st.boot.target, why);
-	output_console(m, "rastd: boot target '%s' failed: %s", m->st.boot.target, why);
+	output_tell(m, LOG_ERR, "boot target '%s' failed: %s", m->st.boot.target, why);
 	pid1_send(m, RINIT_BOOTED, 0, 0, NULL);
 	if (proves_something(m))
 		failed_deployment(m);

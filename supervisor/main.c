@@ -169,6 +169,7 @@ static int resume(struct manager *m)
 	exits_reap(m);
 	boot_resume(m);
 	power_resume(m);
+	manager_schedule(m); /* if there is nothing to do, it is time to say so */
 	return r;
 }
 

@@ -20,6 +20,7 @@ static int on_run(void *data)
 	jobs_check(m);
 	manager_set_timer(m);
 	power_check(m);
+	idle_check(m);
 	return 0;
 }
 
@@ -130,6 +131,7 @@ int manager_load(struct manager *m, const struct graph *g)
 	if (r < 0)
 		return r;
 	m->g = g;
+	idle_due(m);
 	return 0;
 }
 

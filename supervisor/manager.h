@@ -122,6 +122,10 @@ struct manager {
 	struct subscriber *subscribers;
 	struct apply *apply;
 
+	/* idle.c */
+	uint32_t begun_since_idle;       /* processes */
+	uint32_t idle_from;
+
 	/* boot, power */
 	struct timer settle_timer, fail_timer, shell_timer, power_timer, status_timer;
 	unsigned power_stage;
@@ -190,6 +194,7 @@ int  output_adopt(struct manager *m, const char *name, const int *fds, size_t n)
 int  output_sync(struct manager *m, bool disk, void (*cb)(struct manager *m, int error, void *data), void *data);
 void output_logger_gone(struct manager *m);
 void output_console(struct manager *m, const char *fmt, ...) _printf_(2, 3);
+void output_tell(struct manager *m, int level, const char *fmt, ...) _printf_(3, 4); /* into the log and, once, on the console */
 
 /* pid1.c */
 int  pid1_init(struct manager *m);                                 /* HELLO, and everything up to READY */
@@ -223,6 +228,10 @@ void events_state(struct manager *m, struct svc *s, enum svc_state old);
 void events_boot(struct manager *m);
 void events_generation(struct manager *m);
 void events_power(struct manager *m, const char *text);
+
+/* idle.c */
+void idle_due(struct manager *m);                                  /* much was done: memory is worth giving back once it is over */
+void idle_check(struct manager *m);                                /* is it over? */
 
 /* apply.c, boot.c, power.c */
 void apply_from_signal(struct manager *m);

@@ -74,12 +74,18 @@ static void do_reopen(struct logd *d, const struct logd_request *q, int *fd)
 	store_close_all(d);
 }
 
+static void do_idle(struct logd *d, const struct logd_request *q, int *fd)
+{
+	d->trim = true;
+}
+
 static void (*const handlers[])(struct logd *, const struct logd_request *, int *fd) = {
 	[LOGD_ADD] = do_add,
 	[LOGD_FLUSH] = do_flush,
 	[LOGD_DROP] = do_drop,
 	[LOGD_SYNC] = do_sync,
 	[LOGD_REOPEN] = do_reopen,
+	[LOGD_IDLE] = do_idle,
 };
 
 static void handle(struct logd *d, struct logd_request *q, size_t n, int *fd)

@@ -60,6 +60,7 @@ struct logd {
 	uint64_t spare_bytes;        /* in all of the spare folder */
 	uint64_t retry_at, retry_in; /* CLOCK_MONOTONIC us: when moving back is tried next, and how long to wait after that */
 	bool in_touched;
+	bool trim; /* before the next sleep */
 	bool quit;
 	int fatal;      /* negative errno: the stage pipe is in an unknown state, end and be started again */
 	char *in, *out; /* LOGD_IN_MAX, LOGD_OUT_MAX; their pages are given back when idle */

@@ -1,6 +1,7 @@
 /* main.c: options, start, and the wait. */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -8,6 +9,7 @@
 #include <sys/signalfd.h>
 #include "base/base.h"
 #include "base/opt.h"
+#include "base/trim.h"
 #include "config.h"
 #include "services/logger/logd.h"
 #include "services/logger/protocol.h"
@@ -161,8 +163,16 @@ static int sleep_ms(struct logd *d)
 
 static int wait_events(struct logd *d, struct epoll_event *ev)
 {
-	int n = epoll_wait(d->epoll, ev, EVENTS, d->in_touched ? 0 : sleep_ms(d));
-	return n == 0 && d->in_touched ? epoll_wait(d->epoll, ev, EVENTS, sleep_ms(d)) : n;
+	bool tidy = d->in_touched || d->trim;
+	int n = epoll_wait(d->epoll, ev, EVENTS, tidy ? 0 : sleep_ms(d));
+	if (n != 0 || !tidy)
+		return n;
+	int ms = sleep_ms(d);
+	if (!d->trim)
+		return epoll_wait(d->epoll, ev, EVENTS, ms);
+	d->trim = false;
+	(void)malloc_trim(0);
+	return trim_and_wait(d->epoll, ev, EVENTS, ms);
 }
 
 static void serve(struct logd *d, int *signals)

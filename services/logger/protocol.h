@@ -37,6 +37,7 @@ enum logd_type {
 	LOGD_SYNC, /* token, flags: answered by SYNCED when every byte that was in a pipe at the time this was read has been written (whole
 		    * lines; with LOGD_SYNC_PARTIAL unfinished ones too). name: only this service's pipe; empty: all */
 	LOGD_REOPEN, /* close every open file: somebody has moved them (SIGHUP does the same) */
+	LOGD_IDLE, /* nothing is on its way any more: give back memory before the next sleep */
 
 	/* logger -> rastd: struct logd_event */
 	LOGD_READY = 64, /* pid: a new logger is there: send every ADD */

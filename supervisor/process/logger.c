@@ -107,6 +107,7 @@ static void pump(struct manager *m)
 	}
 	if (!m->lg_lagging && m->lg_source)
 		loop_modify_fd(m->lg_source, EPOLLIN);
+	idle_check(m);
 }
 
 static int on_retry(struct timer *t, void *data)
@@ -119,6 +120,12 @@ void logger_flush(struct manager *m, const char *name)
 {
 	if (m->lg_alive)
 		send_request(m, (struct logd_request){.type = LOGD_FLUSH}, name, -1);
+}
+
+void logger_idle(struct manager *m)
+{
+	if (m->lg_alive)
+		send_request(m, (struct logd_request){.type = LOGD_IDLE}, "", -1);
 }
 
 void logger_drop(struct manager *m, const char *name)

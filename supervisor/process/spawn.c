@@ -237,6 +237,7 @@ static void begun(struct manager *m, struct svc *s, enum proc_kind kind, pid_t p
 		s->r.pid = pid;
 	else
 		s->r.aux_pid = pid;
+	m->begun_since_idle++;
 	s->dirty = 1;
 	s->adopted = kind == PROC_MAIN ? 0 : s->adopted;
 	if (pidmap_put(&m->pids, pid, svc_index(&m->e, s), kind != PROC_MAIN) < 0)

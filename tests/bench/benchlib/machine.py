@@ -143,9 +143,8 @@ class Machine:
         ours, _ = self.split()
         return sum(smaps_pss_kb(p) for p in ours), smaps_pss_kb(self.pid1), len(ours)
 
-    def wakeups(self, seconds, after=5):
-        """Context switches in so many seconds, beginning when all has been idle for `after` seconds."""
-        time.sleep(after)
+    def wakeups(self, seconds):
+        """Context switches in so many seconds, beginning as soon as all has settled."""
         ours, _ = self.split()
         before = {p: switches(p) for p in ours}
         time.sleep(seconds)

@@ -2,9 +2,10 @@
  *
  * The kernel maps 64 KiB around every page that is touched (fault_around_bytes, mm/memory.c), so a library call between dropping the pages and
  * sleeping would bring back as much as a whole page table of ours: the system calls are made in place. */
-#include "init/trim.h"
+#include "base/trim.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <link.h>
 #include <signal.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@ static struct {
 } ranges[RANGES];
 static unsigned n_ranges;
 
-/* A static program is the first and only object. */
+/* The program itself comes first. Libraries, where it is not static, are left alone: others share them. */
 static int find_ranges(struct dl_phdr_info *info, size_t size, void *data)
 {
 	for (unsigned i = 0; i < info->dlpi_phnum && n_ranges < RANGES; i++) {
@@ -34,7 +35,7 @@ static int find_ranges(struct dl_phdr_info *info, size_t size, void *data)
 	return 1;
 }
 
-void trim_prepare(void)
+static void prepare(void)
 {
 	if (n_ranges == 0)
 		dl_iterate_phdr(find_ranges, NULL);
@@ -50,17 +51,27 @@ static inline __attribute__((always_inline)) long call6(long number, long a, lon
 	return r;
 }
 
-__attribute__((noinline)) int trim_and_wait(int epoll, struct epoll_event *ev, int n, int timeout_ms)
+__attribute__((noinline)) static int drop_and_wait(int epoll, struct epoll_event *ev, int n, int timeout_ms)
 {
 	for (unsigned i = 0; i < n_ranges; i++)
 		call6(SYS_madvise, (long)ranges[i].from, (long)ranges[i].size, MADV_DONTNEED, 0, 0, 0);
-	return (int)call6(SYS_epoll_pwait, epoll, (long)ev, n, timeout_ms, 0, 0);
+	long r = call6(SYS_epoll_pwait, epoll, (long)ev, n, timeout_ms, 0, 0);
+	if (r >= 0)
+		return (int)r;
+	errno = (int)-r;
+	return -1;
 }
 #else
-int trim_and_wait(int epoll, struct epoll_event *ev, int n, int timeout_ms)
+static int drop_and_wait(int epoll, struct epoll_event *ev, int n, int timeout_ms)
 {
 	for (unsigned i = 0; i < n_ranges; i++)
 		(void)madvise((void *)ranges[i].from, ranges[i].size, MADV_DONTNEED);
 	return epoll_wait(epoll, ev, n, timeout_ms);
 }
 #endif
+
+int trim_and_wait(int epoll, struct epoll_event *ev, int n, int timeout_ms)
+{
+	prepare();
+	return drop_and_wait(epoll, ev, n, timeout_ms);
+}
