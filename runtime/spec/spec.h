@@ -311,7 +311,7 @@ struct oci_spec {
 	struct oci_resources *resources; /* NULL: not given */
 	unsigned long rootfs_propagation; /* MS_SHARED | MS_REC ...; 0: not given */
 	struct oci_seccomp *seccomp;
-	struct oci_map sysctl;       /* keys with dots, '/' inside of a name as sysctl(8) has it */
+	struct oci_map sysctl;       /* keys are paths below /proc/sys: "net/ipv4/ip_forward"; all belong to a namespace that the container has */
 	struct oci_strv masked_paths, readonly_paths; /* absolute */
 	const char *mount_label;
 	struct oci_intel_rdt *intel_rdt;
