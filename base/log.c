@@ -41,6 +41,11 @@ void log_init(const char *name, enum log_target target, int fd)
 	}
 }
 
+enum log_target log_target(void)
+{
+	return logger.target;
+}
+
 void log_set_max_level(int level)
 {
 	logger.max_level = level;

@@ -20,6 +20,7 @@ enum log_target { LOG_TO_STDERR, LOG_TO_KMSG, LOG_TO_FD, LOG_TO_LOGGER /* a pipe
 void log_init(const char *name, enum log_target target, int fd); /* name and fd are borrowed; fd used for LOG_TO_FD, LOG_TO_LOGGER and, when >= 0, LOG_TO_KMSG */
 void log_set_max_level(int level);       /* LOG_INFO at first */
 int  log_level_from_name(const char *s); /* -EINVAL when unknown; "7" and "debug" both work */
+enum log_target log_target(void);        /* where lines go now: what log_init() was given, or stderr in its place */
 void log_msg(int level, const char *fmt, ...) _printf_(2, 3);
 void log_msgv(int level, const char *fmt, va_list ap) _printf_(2, 0);
 /* Format "TIME NAME LEVEL: text\n" without printing it; wall time is UTC. Returns the length. */

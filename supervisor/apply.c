@@ -1,8 +1,11 @@
 /* apply.c: go over to a new set of services, all or nothing.
  *
- * compile (in a child) -> compare -> stop what is no longer in the set, and for a moment what depended on it -> switch. The switch is one
- * rename of a state file that is numbered like the new graph; before it everything is as it was, after it everything is new. Services that
- * are in both keep their records, processes and pipes. */
+ * compile (in a child) -> compare -> make the new state file -> stop what is no longer in the set, and for a moment what depended on it ->
+ * switch. The switch is one rename of a state file that is numbered like the new graph; before it everything is as it was, after it
+ * everything is new. Services that are in both keep their records, processes and pipes.
+ *
+ * An instance of a template that nobody names is made in the same way when somebody starts it, and stays in the set until an apply finds it
+ * down: but then nothing else may be different, so that a start never puts half-edited files into effect. */
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,7 +16,11 @@ struct apply {
 	struct manager *m;
 	struct varlink_call *call; /* NULL: nobody waits */
 	bool dry_run, restart, switching;
+	char **instances;          /* to be in the set though nobody names them */
+	apply_then then;           /* what the instances are for, NULL: an ordinary apply */
+	json_t *params;
 	struct compile c;
+	struct state st;           /* the new one, not yet in its place */
 	struct source *source;
 	json_t *problems;
 	const struct graph *g;                       /* the new one */
@@ -38,6 +45,9 @@ static void apply_free(struct apply *a)
 	loop_remove_fd(a->source);
 	compile_done(&a->c);
 	json_decref(a->problems);
+	json_decref(a->params);
+	strv_free(a->instances);
+	state_close(&a->st);
 	free(a->map);
 	free(a->removed);
 	free(a->added);
@@ -47,9 +57,23 @@ static void apply_free(struct apply *a)
 	free(a);
 }
 
+/* What waited for the new set goes on with the old one. */
+static void release_holds(struct manager *m)
+{
+	for (uint32_t i = 0; i < m->e.n; i++)
+		if (svc_has(&m->e.s[i], F_HOLD)) {
+			m->e.s[i].r.flags &= (uint16_t)~F_HOLD;
+			m->e.ops->commit(&m->e, &m->e.s[i]);
+			engine_event(&m->e, &m->e.s[i], EV_POKE);
+		}
+	manager_schedule(m);
+}
+
 /* Give up: the old set stays. Takes `params`. */
 static void refuse(struct apply *a, const char *error, json_t *params)
 {
+	release_holds(a->m);
+	sys_unlinkat(a->m->run_fd, ".state.new", 0);
 	if (a->g)
 		graph_unmap(a->g);
 	compile_remove(a->m, a->c.generation);
@@ -172,16 +196,16 @@ static int fill_state(struct apply *a, struct engine *to, struct state *st)
 {
 	struct manager *m = a->m;
 	_cleanup_err_ struct err e = {0};
-	int r = state_create(m->run_fd, ".state.new", a->g, &m->st.boot, st, &e);
-	for (uint32_t i = 0; r == 0 && i < to->n; i++)
+	st->boot = m->st.boot;
+	state_put_boot(st);
+	for (uint32_t i = 0; i < to->n; i++)
 		state_put(st, i, &to->s[i].r);
-	for (uint32_t i = 0; r == 0 && i < m->e.n; i++)
+	for (uint32_t i = 0; i < m->e.n; i++)
 		if (a->map[i] != NONE) {
 			st->rec[a->map[i]].last_pid = m->st.rec[i].last_pid;
 			st->rec[a->map[i]].spawn_err = m->st.rec[i].spawn_err;
 		}
-	if (r == 0)
-		r = state_publish(m->run_fd, ".state.new", &e);
+	int r = state_publish(m->run_fd, ".state.new", &e);
 	if (r < 0)
 		log_err("apply: %s", err_text(&e));
 	return r;
@@ -224,7 +248,6 @@ static int take_over(struct apply *a)
 {
 	struct manager *m = a->m;
 	struct engine to;
-	struct state st;
 	int r = engine_init(&to, a->g, &manager_ops, m);
 	if (r < 0)
 		return r;
@@ -232,7 +255,7 @@ static int take_over(struct apply *a)
 	for (uint32_t i = 0; i < m->e.n; i++)
 		if (a->map[i] != NONE)
 			move_service(a, &to, i);
-	r = fill_state(a, &to, &st);
+	r = fill_state(a, &to, &a->st);
 	if (r < 0) { /* nothing has happened yet: give back what was lent to the new array */
 		for (uint32_t i = 0; i < m->e.n; i++)
 			if (m->e.s[i].ext)
@@ -252,12 +275,29 @@ static int take_over(struct apply *a)
 	engine_free(&m->e);
 	m->e = to;
 	state_close(&m->st);
-	m->st = st;
+	m->st = a->st;
+	a->st = (struct state){0};
 	m->g = a->g;
 	boot_masks(m);
 	output_init(m);
 	engine_resume(&m->e);
 	return 0;
+}
+
+/* What the instances were made for. */
+static void go_on(struct apply *a)
+{
+	struct manager *m = a->m;
+	struct varlink_call *call = a->then && a->call ? varlink_call_ref(a->call) : NULL;
+	json_t *params = json_incref(a->params);
+	apply_then then = a->then;
+	apply_free(a);
+	int r = call ? then(call, params, m) : 0;
+	if (r < 0)
+		varlink_error_errno(call, r, NULL);
+	if (call)
+		varlink_call_unref(call);
+	json_decref(params);
 }
 
 static void switch_over(struct apply *a)
@@ -281,11 +321,14 @@ static void switch_over(struct apply *a)
 	mark_clear(&mk);
 	log_notice("generation %" PRIu64 ": %u services added, %u removed, %u changed", a->g->generation, a->n_added, a->n_removed,
 		a->n_changed);
-	reply(a, old, a->g, removed, names(a->g, a->stale, n));
+	if (a->then)
+		json_decref(removed);
+	else
+		reply(a, old, a->g, removed, names(a->g, a->stale, n));
 	graph_unmap(old);
 	compile_remove(m, old_generation);
 	events_generation(m);
-	apply_free(a);
+	go_on(a);
 	manager_schedule(m);
 }
 
@@ -334,6 +377,62 @@ static bool has_errors(json_t *problems)
 	return false;
 }
 
+/* --- instances on demand --- */
+
+/* Its text is as it was, so all that shapes it is, but for whether it is enabled. */
+static bool same_definition(const struct graph *old, uint32_t i, const struct graph *new, uint32_t k)
+{
+	const struct gservice *x = graph_service(old, i), *y = graph_service(new, k);
+	return x->text_hash == y->text_hash && x->enabled == y->enabled;
+}
+
+static bool is_instance(const char *name)
+{
+	const char *at = strchr(name, '@');
+	return at && at[1];
+}
+
+/* Names of what else differs; NULL: nothing, or no memory. */
+static json_t *other_changes(const struct apply *a)
+{
+	const struct graph *old = a->m->g, *new = a->g;
+	json_t *v = names(old, a->removed, a->n_removed);
+	for (uint32_t i = 0; v && i < old->n_services; i++)
+		if (a->map[i] != NONE && !same_definition(old, i, new, a->map[i]))
+			json_array_append_new(v, json_string(name_in(old, i)));
+	for (uint32_t k = 0; v && k < a->n_added; k++)
+		if (!is_instance(name_in(new, a->added[k])))
+			json_array_append_new(v, json_string(name_in(new, a->added[k])));
+	if (json_array_size(v) > 0)
+		return v;
+	json_decref(v);
+	return NULL;
+}
+
+/* 1: it was refused. */
+static int only_instances(struct apply *a)
+{
+	json_t *others = a->then ? other_changes(a) : NULL;
+	if (!others)
+		return 0;
+	const char *name = json_string_value(json_array_get(json_object_get(a->params, "names"), 0));
+	refuse(a, IFACE ".ChangesPending", json_pack("{s:s,s:o}", "name", name ? name : "", "changed", others));
+	return 1;
+}
+
+/* Instances stay as long as something of them is there, or is meant to be, though nobody names them any more: no longer to be enabled is no reason to
+ * be stopped, as with any other service. */
+static int keep_instances(struct manager *m, bool all, char ***names)
+{
+	for (uint32_t i = 0; i < m->e.n; i++) {
+		const struct svc *s = &m->e.s[i];
+		bool needed = svc_active(s) || svc_has(s, F_WANT) || s->r.state == ST_FAILED;
+		if (is_instance(nm(m, s)) && (needed || (all && s->def->on_demand)) && strv_push(names, nm(m, s)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static void compiled(struct apply *a)
 {
 	struct manager *m = a->m;
@@ -353,11 +452,17 @@ static void compiled(struct apply *a)
 		refuse_errno(a, r, e.text ? err_text(&e) : "compare the sets");
 		return;
 	}
+	if (only_instances(a))
+		return;
 	if (a->dry_run) {
 		reply(a, m->g, a->g, names(m->g, a->removed, a->n_removed), json_array());
 		graph_unmap(a->g);
 		compile_remove(m, a->c.generation);
 		apply_free(a);
+		return;
+	}
+	if ((r = state_create(m->run_fd, ".state.new", a->g, &m->st.boot, &a->st, &e)) < 0) { /* before anything is stopped for it */
+		refuse_errno(a, r, err_text(&e));
 		return;
 	}
 	if ((r = stop_removed(a)) < 0) {
@@ -379,20 +484,27 @@ static int on_compiler(struct source *src, int fd, uint32_t events, void *data)
 	return 0;
 }
 
-int apply_begin(struct manager *m, struct varlink_call *call, bool dry_run, bool restart)
+/* `how` says what is to be done; its instances become ours. */
+static int begin(struct manager *m, struct varlink_call *call, const struct apply *how)
 {
 	_cleanup_err_ struct err e = {0};
 	struct apply *a = calloc(1, sizeof(*a));
-	if (!a)
+	if (!a) {
+		strv_free(how->instances);
 		return -ENOMEM;
-	*a = (struct apply){.m = m, .dry_run = dry_run, .restart = restart};
-	int r = compile_start(m, &a->c, m->g->generation + 1, 0, &e);
+	}
+	*a = *how;
+	json_incref(a->params);
+	a->m = m;
+	a->c.fd = -1;
+	int r = keep_instances(m, a->then != NULL, &a->instances);
+	if (r == 0)
+		r = compile_start(m, &a->c, m->g->generation + 1, 0, a->instances, &e);
 	if (r == 0)
 		r = loop_add_fd(m->loop, a->c.fd, EPOLLIN, on_compiler, a, &a->source);
 	if (r < 0) {
-		log_err("apply: %s", err_text(&e));
-		compile_done(&a->c);
-		free(a);
+		log_err("apply: %s", e.text ? err_text(&e) : strerror(-r));
+		apply_free(a);
 		return r;
 	}
 	m->apply = a;
@@ -401,6 +513,16 @@ int apply_begin(struct manager *m, struct varlink_call *call, bool dry_run, bool
 		varlink_call_on_close(call, on_close, a);
 	}
 	return 0;
+}
+
+int apply_begin(struct manager *m, struct varlink_call *call, bool dry_run, bool restart)
+{
+	return begin(m, call, &(struct apply){.dry_run = dry_run, .restart = restart});
+}
+
+int apply_instances(struct manager *m, struct varlink_call *call, json_t *params, char **names, apply_then then)
+{
+	return begin(m, call, &(struct apply){.instances = names, .params = params, .then = then});
 }
 
 void apply_from_signal(struct manager *m)

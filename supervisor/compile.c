@@ -9,14 +9,6 @@
 #define COMPILE_TIMEOUT_MS 60000
 #define REPORT_MAX (1u << 20)
 
-static unsigned count_dirs(char **v)
-{
-	unsigned n = 0;
-	while (v && v[n])
-		n++;
-	return n;
-}
-
 /* --- in the child --- */
 
 static void note(int level, const char *file, int line, const char *text, void *data)
@@ -40,13 +32,15 @@ static int write_graph(struct manager *m, uint64_t generation, const void *blob,
 	return r < 0 ? r : sys_renameat(m->graph_fd, tmp, m->graph_fd, name);
 }
 
-static void child_main(struct manager *m, uint64_t generation, unsigned last_dirs, int fd) __attribute__((noreturn));
-static void child_main(struct manager *m, uint64_t generation, unsigned last_dirs, int fd)
+static void child_main(struct manager *m, uint64_t generation, unsigned last_dirs, char *const *instances, int fd) __attribute__((noreturn));
+static void child_main(struct manager *m, uint64_t generation, unsigned last_dirs, char *const *instances, int fd)
 {
-	unsigned n = count_dirs(m->opt.config_dirs), skip = last_dirs && last_dirs < n ? n - last_dirs : 0;
+	unsigned n = (unsigned)strv_len(m->opt.config_dirs), skip = last_dirs && last_dirs < n ? n - last_dirs : 0;
 	struct graph_source src = {.dirs = (const char *const *)m->opt.config_dirs + skip,
 		.n_dirs = n - skip,
-		.enabled_dir = last_dirs ? NULL : m->opt.enabled_dir};
+		.enabled_dir = last_dirs ? NULL : m->opt.enabled_dir,
+		.instances = (const char *const *)instances,
+		.n_instances = (unsigned)strv_len((char **)(uintptr_t)instances)};
 	void *blob = NULL;
 	size_t size = 0;
 	json_t *problems = json_array();
@@ -63,7 +57,7 @@ static void child_main(struct manager *m, uint64_t generation, unsigned last_dir
 
 /* --- in rastd --- */
 
-int compile_start(struct manager *m, struct compile *c, uint64_t generation, unsigned last_dirs, struct err *e)
+int compile_start(struct manager *m, struct compile *c, uint64_t generation, unsigned last_dirs, char *const *instances, struct err *e)
 {
 	int fds[2];
 	*c = (struct compile){.pid = -1, .fd = -1, .generation = generation};
@@ -72,7 +66,7 @@ int compile_start(struct manager *m, struct compile *c, uint64_t generation, uns
 		return err_sys(e, r, "make a pipe to the compiler");
 	c->pid = fork();
 	if (c->pid == 0)
-		child_main(m, generation, last_dirs, fds[1]);
+		child_main(m, generation, last_dirs, instances, fds[1]);
 	close(fds[1]);
 	if (c->pid < 0) {
 		close(fds[0]);
@@ -121,7 +115,7 @@ int compile_wait(struct manager *m, uint64_t generation, unsigned last_dirs, con
 	struct compile c;
 	siginfo_t si = {0};
 	char name[32];
-	int r = compile_start(m, &c, generation, last_dirs, e);
+	int r = compile_start(m, &c, generation, last_dirs, NULL, e);
 	if (r < 0)
 		return r;
 	while (!compile_read(&c)) {

@@ -12,8 +12,9 @@ struct compile {
 	uint64_t generation;
 };
 
-/* Start the child: it writes run/graph/GENERATION. n_dirs: that many of the last configured folders only (0: all). */
-int compile_start(struct manager *m, struct compile *c, uint64_t generation, unsigned last_dirs, struct err *e);
+/* Start the child: it writes run/graph/GENERATION. last_dirs: that many of the last configured folders only (0: all). instances: names of instances that are to
+ * be there even if nobody names them; NULL-terminated, NULL: none. */
+int compile_start(struct manager *m, struct compile *c, uint64_t generation, unsigned last_dirs, char *const *instances, struct err *e);
 /* Read what there is. 1: all of it has come, the child is about to end; 0: more follows. */
 int compile_read(struct compile *c);
 /* After that: the problems (new reference, an array, perhaps empty). */

@@ -58,7 +58,9 @@ struct gsettings {
 struct gservice {
 	gref name, description, file; /* file: where it was defined, for messages */
 	uint32_t line;                /* of its first section */
-	uint8_t type, notify, restart, output, boot_critical, enabled, pad[2];
+	uint8_t type, notify, restart, output, boot_critical, enabled;
+	uint8_t on_demand;            /* an instance that nobody names: it is there since somebody asked for it */
+	uint8_t pad;
 	uint32_t pipe_to;             /* OUT_PIPE: index of the longrun that reads our output (it is in `depends` too); UINT32_MAX none */
 	uint64_t hash;                /* of everything that shapes a running process: tells whether apply has to restart it. Stop, reload and restart settings are not in it: they are read when they are needed */
 
@@ -76,7 +78,7 @@ struct gservice {
 
 	struct gstrv exec;        /* argv; oneshot and longrun have one */
 	gref settings;            /* struct gsettings, shared: graph_settings() */
-	uint32_t pad2;
+	uint32_t text_hash;       /* of the files that define it, byte for byte: tells whether anything was edited */
 };
 
 struct graph {                    /* the blob's header */
@@ -93,6 +95,8 @@ struct graph_source {
 	const char *const *dirs;      /* first one wins for a whole file NAME.ini; the drop-ins (the .ini files in NAME.d) of all are applied, by file name */
 	unsigned n_dirs;
 	const char *enabled_dir;      /* NULL or folder of links NAME or NAME.ini: /etc/rastos/enabled; a name in it is enabled: started by bundle "default". A link to /dev/null switches off what [install] enabled = yes says */
+	const char *const *instances; /* names to be made from their templates though nobody names them; what has none is left out */
+	unsigned n_instances;
 };
 /* A problem found: "FILE:LINE: text; how to mend it". */
 typedef void (*graph_problem_cb)(int level /* LOG_ERR, LOG_WARNING */, const char *file, int line, const char *text, void *data);

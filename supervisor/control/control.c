@@ -193,6 +193,43 @@ static int refuse(struct manager *m, struct varlink_call *c, int r, const struct
 	return r;
 }
 
+/* Names of instances that are not in the set: perhaps their templates are. NULL: none, or no memory. */
+static char **missing_instances(struct manager *m, json_t *names)
+{
+	char **v = NULL;
+	size_t k;
+	json_t *j;
+	json_array_foreach (names, k, j) {
+		const char *name = json_string_value(j), *at = name ? strchr(name, '@') : NULL;
+		if (at && at[1] && name_valid(name) && graph_find(m->g, name) == NONE && strv_push(&v, name) < 0)
+			break;
+	}
+	return v;
+}
+
+/* Start what nobody has named before: it is made from its template first, and then this request is taken up again. */
+static int change_up(struct manager *m, struct varlink_call *c, json_t *p, apply_then then, bool *begun)
+{
+	json_t *names = json_object_get(p, "names");
+	char **missing = m->st.boot.power || json_is_true(json_object_get(p, "made")) ? NULL : missing_instances(m, names);
+	*begun = missing;
+	if (!missing)
+		return 0;
+	if (m->apply) {
+		strv_free(missing);
+		return busy(c, "an apply is under way");
+	}
+	json_t *again = json_copy(p);
+	if (!again) {
+		strv_free(missing);
+		return -ENOMEM;
+	}
+	json_object_set_new(again, "made", json_true());
+	int r = apply_instances(m, c, again, missing, then);
+	json_decref(again);
+	return r;
+}
+
 static int change(struct manager *m, struct varlink_call *c, json_t *p, marker mark, enum job_kind goal)
 {
 	_cleanup_ids_ struct ids ids = {0};
@@ -228,7 +265,9 @@ static int change(struct manager *m, struct varlink_call *c, json_t *p, marker m
 
 static int start(struct varlink_call *c, json_t *p, void *data)
 {
-	return change(data, c, p, mark_start, JOB_UP);
+	bool begun;
+	int r = change_up(data, c, p, start, &begun);
+	return begun ? r : change(data, c, p, mark_start, JOB_UP);
 }
 static int stop(struct varlink_call *c, json_t *p, void *data)
 {
@@ -236,7 +275,9 @@ static int stop(struct varlink_call *c, json_t *p, void *data)
 }
 static int restart(struct varlink_call *c, json_t *p, void *data)
 {
-	return change(data, c, p, mark_restart, JOB_UP);
+	bool begun;
+	int r = change_up(data, c, p, restart, &begun);
+	return begun ? r : change(data, c, p, mark_restart, JOB_UP);
 }
 
 /* The answer comes when the set is up and all else is down: its list, and what is to stop. */

@@ -28,5 +28,8 @@ int events_subscribe(struct manager *m, struct varlink_call *call, bool initial)
 
 /* apply.c */
 int apply_begin(struct manager *m, struct varlink_call *call, bool dry_run, bool restart); /* call NULL: nobody waits for the answer */
+/* Make instances of templates that nobody names, then call `then` again with its parameters. Refused when anything else of the files has changed. */
+typedef int (*apply_then)(struct varlink_call *call, json_t *params, void *data);
+int apply_instances(struct manager *m, struct varlink_call *call, json_t *params, char **names, apply_then then); /* takes names */
 
 #endif

@@ -42,15 +42,33 @@ static int compile(const char *const *dirs, unsigned n, const char *enabled, str
 	return r;
 }
 
+static void machine_dirs(char etc[4096], char lib[4096], char enabled[4096])
+{
+	snprintf(etc, 4096, "%s/services", set.etc_dir);
+	snprintf(lib, 4096, "%s/services", set.lib_dir);
+	snprintf(enabled, 4096, "%s/enabled", set.etc_dir);
+}
+
 /* Without operands: what rastd would read. */
 static int check_machine(struct report *report, size_t *services)
 {
 	char etc[4096], lib[4096], enabled[4096];
-	snprintf(etc, sizeof etc, "%s/services", set.etc_dir);
-	snprintf(lib, sizeof lib, "%s/services", set.lib_dir);
-	snprintf(enabled, sizeof enabled, "%s/enabled", set.etc_dir);
+	machine_dirs(etc, lib, enabled);
 	const char *dirs[] = {etc, lib};
 	return compile(dirs, ARRAY_SIZE(dirs), access(enabled, F_OK) == 0 ? enabled : NULL, report, services);
+}
+
+bool check_machine_enabled(const char *name)
+{
+	char etc[4096], lib[4096], enabled[4096];
+	_cleanup_free_ void *blob = NULL;
+	size_t size = 0;
+	struct report report = {.silent = true};
+	machine_dirs(etc, lib, enabled);
+	const char *dirs[] = {etc, lib};
+	struct graph_source src = {.dirs = dirs, .n_dirs = ARRAY_SIZE(dirs), .enabled_dir = enabled};
+	uint32_t i = graph_compile(&src, 1, on_problem, &report, &blob, &size) < 0 ? UINT32_MAX : graph_find(blob, name);
+	return i != UINT32_MAX && graph_service(blob, i)->enabled;
 }
 
 unsigned check_machine_errors(bool tell)

@@ -88,6 +88,14 @@ static int has_dependents(const json_t *p)
 	return CTL_FAILED;
 }
 
+static int changes_pending(const json_t *p)
+{
+	fprintf(stderr, "%s: '%s' would be made from its template now, but the files of others have changed, too: ", ctl_name, js(p, "name"));
+	print_list(json_object_get(p, "changed"));
+	fputs("; put that into effect first ('rastctl apply')\n", stderr);
+	return CTL_FAILED;
+}
+
 static int conflict(const json_t *p)
 {
 	return ctl_error(
@@ -175,6 +183,7 @@ static const struct {
 } errors[] = {
 	{INTERFACE ".NoSuchService", no_such_service, CTL_DENIED},
 	{INTERFACE ".HasDependents", has_dependents, CTL_FAILED},
+	{INTERFACE ".ChangesPending", changes_pending, CTL_FAILED},
 	{INTERFACE ".Conflict", conflict, CTL_FAILED},
 	{INTERFACE ".StartFailed", start_failed, CTL_FAILED},
 	{INTERFACE ".StopFailed", stop_failed, CTL_FAILED},

@@ -91,6 +91,7 @@ VERB(emergency);
 VERB(default);
 /* Errors of the service files as rastd would read them, 0 if there are none or they can't be read; told on stderr if `tell`. */
 unsigned check_machine_errors(bool tell);
+bool check_machine_enabled(const char *name); /* would the service files have it enabled? */
 int verb_apply_now(void); /* Apply, after links were changed; says nothing when rastd is not there */
 
 /* --- power.c: the classic names --- */

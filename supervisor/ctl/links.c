@@ -84,7 +84,15 @@ static int enable_one(int dirfd, const char *name)
 	return report(name, set.dry_run ? 0 : replace_link(dirfd, name, path), "enable");
 }
 
-/* A link to /dev/null rather than none: the service's own file may say that it is enabled. */
+/* A link to /dev/null rather than none: the service's own file may say that it is enabled. An instance is only there since somebody names it: without its
+ * link it is gone, as a rule, and nothing is left to be listed. */
+static int remove_link(int dirfd, const char *name)
+{
+	int r = sys_unlinkat(dirfd, name, 0);
+	remove_other_link(dirfd, name);
+	return r < 0 && r != -ENOENT ? r : check_machine_enabled(name) ? replace_link(dirfd, name, "/dev/null") : sys_fsync(dirfd);
+}
+
 static int disable_one(int dirfd, const char *name)
 {
 	char path[4096];
@@ -96,7 +104,8 @@ static int disable_one(int dirfd, const char *name)
 	if (!there && !linked)
 		return ctl_error(
 			CTL_DENIED, "there is no service file for '%s' in %s/services or %s/services", name, set.etc_dir, set.lib_dir);
-	int r = set.dry_run ? 0 : there ? replace_link(dirfd, name, "/dev/null") : sys_unlinkat(dirfd, name, 0);
+	bool own = there && str_ends(path, ".ini") && !str_ends(path, "@.ini");
+	int r = set.dry_run ? 0 : own ? replace_link(dirfd, name, "/dev/null") : remove_link(dirfd, name);
 	return report(name, r, "disable");
 }
 
@@ -179,9 +188,19 @@ VERB(enable)
 	return change(argc, argv, enable_all, verb_start);
 }
 
+/* Instances that nobody names any more leave the set when an apply finds them down. */
+static int stop_now(int argc, char **argv, void *data)
+{
+	int r = verb_stop(argc, argv, data);
+	bool instance = false;
+	for (int i = 1; i < argc; i++)
+		instance |= strchr(argv[i], '@') != NULL;
+	return r || !instance ? r : verb_apply_now();
+}
+
 VERB(disable)
 {
-	return change(argc, argv, disable_all, verb_stop);
+	return change(argc, argv, disable_all, stop_now);
 }
 
 /* --- cat: the files that a service is made of --- */

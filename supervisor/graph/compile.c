@@ -161,5 +161,7 @@ int graph_compile(const struct graph_source *src, uint64_t generation, graph_pro
 
 	if (r >= 0 && src->enabled_dir)
 		r = load_enabled(&c, src->enabled_dir);
+	if (r >= 0)
+		r = load_on_demand(&c, src->instances, src->n_instances);
 	return r < 0 ? r : compile_rest(&c, generation, ret, ret_size);
 }

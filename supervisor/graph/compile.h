@@ -66,6 +66,8 @@ struct unit {
 	const char *masked;       /* the file that masks it: a link to /dev/null; NULL if it is not */
 	bool bad_section;         /* an unknown section has been reported */
 	bool broken;              /* had errors of its own: what follows from them is not reported */
+	bool on_demand;           /* an instance that nobody names */
+	uint64_t text_hash;
 	bool implicit;            /* a virtual that exists because somebody provides it, or the bundle of what is enabled */
 	int link;                 /* in enabled/: 1 to a file, -1 to /dev/null, 0 there is none */
 	struct place enabled_at;
@@ -110,6 +112,7 @@ struct compiler {
 	struct founds loose;      /* drop-in folders without a file */
 	bool quiet;               /* count errors without reporting them: they have been */
 	struct words warnings;
+	struct refs off;          /* links in enabled/ that disable: for when all services are known */
 	const char **nearest;     /* names of all units, for "did you mean"; made when it is first needed */
 	unsigned n_nearest;
 
@@ -146,6 +149,8 @@ int read_drop_ins(struct compiler *c, const struct found *v, unsigned n, struct 
 
 /* --- instances.c --- */
 int load_enabled(struct compiler *c, const char *dir);
+/* Make instances that were asked for by name. */
+int load_on_demand(struct compiler *c, const char *const *names, unsigned n);
 /* Make the instances that units name and that have no file of their own. */
 int load_instances(struct compiler *c);
 

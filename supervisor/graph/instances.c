@@ -81,6 +81,16 @@ static struct unit *need_unit(struct compiler *c, const char *name)
 	return t ? make_instance(c, t, name) : u;
 }
 
+int load_on_demand(struct compiler *c, const char *const *names, unsigned n)
+{
+	for (unsigned i = 0; i < n && !c->failed; i++) {
+		struct unit *u = unit_find(c, names[i]) ? NULL : need_unit(c, names[i]);
+		if (u)
+			u->on_demand = true;
+	}
+	return c->failed;
+}
+
 static int check_templates(struct compiler *c)
 {
 	for (unsigned i = 0; i < c->templates.n; i++)
@@ -89,14 +99,20 @@ static int check_templates(struct compiler *c)
 	return 0;
 }
 
+static void disable_all(struct compiler *c);
+
 int load_instances(struct compiler *c)
 {
 	for (unsigned i = 0; i < c->units.n && !c->failed; i++) /* grows while it is walked */
 		for (unsigned j = 0; j < c->units.v[i]->refs.n && !c->failed; j++)
-			if (strchr(c->units.v[i]->refs.v[j].name, '@'))
-				(void)need_unit(c, c->units.v[i]->refs.v[j].name);
+			if (strchr(c->units.v[i]->refs.v[j].name, '@')) {
+				struct unit *u = need_unit(c, c->units.v[i]->refs.v[j].name);
+				if (u)
+					u->on_demand = false;
+			}
 	if (check_templates(c) < 0)
 		return c->failed;
+	disable_all(c);
 	for (unsigned i = 0; i < c->loose.n; i++)
 		if (!c->loose.v[i].used)
 			problem(c, LOG_WARNING, (struct place){ c->loose.v[i].path, 0 }, "not used, since there is no service '%s'%s; rename or remove it", c->loose.v[i].name, near_unit(c, c->loose.v[i].name));
@@ -129,7 +145,7 @@ static void enable(struct compiler *c, struct place at, const char *name, const 
 	struct unit *u = need_unit(c, name);
 
 	if (!u && dangling)
-		problem(c, LOG_ERR, at, "leads to %s, which does not exist, and there is no service '%s'%s; remove the link (rastctl disable %s), or install the service", target, name, near_unit(c, name), name);
+		problem(c, LOG_WARNING, at, "leads to %s, which does not exist, and there is no service '%s'%s; remove the link (rastctl disable %s), or install the service", target, name, near_unit(c, name), name);
 	else if (!u)
 		problem(c, LOG_ERR, at, "there is no service '%s'%s: %s lies in none of the folders of service files; move the file there, or remove the link (rastctl disable %s)", name, near_unit(c, name), target, name);
 	else if (!target_fits(name, target))
@@ -141,11 +157,29 @@ static void enable(struct compiler *c, struct place at, const char *name, const 
 
 static void disable(struct compiler *c, struct place at, const char *name)
 {
-	struct unit *u = need_unit(c, name);
+	struct ref *ref = ARENA_PUSH(&c->arena, &c->off);
+
+	if (ref)
+		*ref = (struct ref){ .name = name, .at = at };
+	else
+		(void)compiler_oom(c);
+}
+
+/* Not before all instances are there: a link that disables one is no reason for it to be. */
+static void disable_one(struct compiler *c, const char *name, struct place at)
+{
+	struct unit *u = unit_find(c, name);
+	const char *instance = strchr(name, '@');
 
 	set_link(c, u, at, -1);
-	if (!u)
+	if (!u && !(instance && find_template(c, name, (size_t)(instance + 1 - name))))
 		problem(c, LOG_WARNING, at, "disables '%s'%s, which does not exist; remove the link when it is not needed any more", name, near_unit(c, name));
+}
+
+static void disable_all(struct compiler *c)
+{
+	for (unsigned i = 0; i < c->off.n; i++)
+		disable_one(c, c->off.v[i].name, c->off.v[i].at);
 }
 
 static void take_link(struct compiler *c, int dirfd, const char *dir, const char *entry)

@@ -246,6 +246,7 @@ static int parse_text(struct compiler *c, struct unit *u, const struct text *t)
 	int r;
 
 	check_sections(c, u, t);
+	u->text_hash = (u->text_hash ^ fnv1a64(t->data, t->n)) * 0x100000001b3u; /* the order counts */
 	r = ini_parse_mem(t->data, t->n, t->file, parse_line, &to, &e);
 	if (c->failed < 0)
 		return c->failed;

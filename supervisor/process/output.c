@@ -192,15 +192,12 @@ int output_adopt(struct manager *m, const char *name, const int *fds, size_t n)
 /* --- the console --- */
 
 /* State changes for a person to see. Never waits: a serial line that is stopped costs a line, not the boot. */
-void output_console(struct manager *m, const char *fmt, ...)
+static _printf_(2, 0) void console_line(struct manager *m, const char *fmt, va_list ap)
 {
-	char line[512];
-	va_list ap;
+	char line[1024];
 	if (m->console_fd < 0)
 		return;
-	va_start(ap, fmt);
 	int n = vsnprintf(line, sizeof(line) - 2, fmt, ap);
-	va_end(ap);
 	n = MIN(n, (int)sizeof(line) - 3);
 	if (n < 0)
 		return;
@@ -209,4 +206,34 @@ void output_console(struct manager *m, const char *fmt, ...)
 	if (console >= 0 && write(console, line, (size_t)n + 2) < 0)
 		log_debug("console: %m");
 	closep(&console);
+}
+
+void output_console(struct manager *m, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	console_line(m, fmt, ap);
+	va_end(ap);
+}
+
+/* Does a line of the log appear on the console by itself? The kernel shows its messages above a level (proc(5), /proc/sys/kernel/printk), and stderr
+ * is the console as long as PID 1 has started us. */
+static bool console_has_log(struct manager *m, int level)
+{
+	_cleanup_free_ char *text = NULL;
+	if (log_target() == LOG_TO_STDERR)
+		return !m->opt.standalone;
+	return log_target() == LOG_TO_KMSG && file_read(AT_FDCWD, "/proc/sys/kernel/printk", 64, &text, NULL) == 0 && level < atoi(text);
+}
+
+void output_tell(struct manager *m, int level, const char *fmt, ...)
+{
+	char text[LOG_LINE_MAX];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_msg(level, "%s", text);
+	if (!console_has_log(m, level))
+		output_console(m, "rastd: %s", text);
 }

@@ -372,6 +372,66 @@ def a_boot_that_somebody_leads_elsewhere_is_not_judged_until_it_is_led_back():
         assert boot(m) == ("default", "good"), "what is known stays known"
 
 
+def an_instance_that_nobody_names_is_started_by_its_name_and_goes_when_it_is_down():
+    worker = "[service]\ntype = longrun\nexec = sleep 10%i\n[dependencies]\ndepends = base\n"
+    with Machine({"worker@.ini": worker, "base.ini": off(SLEEP), "a.ini": SLEEP}) as m:
+        m.booted()
+        pid = m.service("a")["pid"]
+        assert m.ctl("status", "worker@1", check=False).status == 4
+        r = m.ctl("start", "--dry-run", "worker@1")
+        assert "worker@1" in r.out and "base" in r.out and m.state("base") == "down", r
+        m.ctl("start", "worker@1", "worker@2")
+        assert m.state("worker@1") == m.state("worker@2") == m.state("base") == "up" and m.service("a")["pid"] == pid
+        assert "101" in m.read(f"/proc/{m.service('worker@1')['pid']}/cmdline")
+        pids = [m.service(f"worker@{i}")["pid"] for i in (1, 2)]
+        m.ctl("apply")
+        m.sh("kill", "-9", str(m.rastd_pid()), check=True)
+        m.until(lambda: m.sh("rastctl", "version").ok, 20)
+        m.ctl("apply")
+        assert [m.service(f"worker@{i}")["pid"] for i in (1, 2)] == pids, "what runs stays in the set"
+        for words, status in ((("start", "nobody@1"), 4), (("start", "worker@"), 4), (("start", "worker@a/b"), 4), (("stop", "worker@9"), 4)):
+            assert m.ctl(*words, check=False).status == status, words
+        m.write("/etc/rastos/services/a.d/x.ini", "[stop]\ntimeout = 3s\n")
+        r = m.ctl("start", "worker@3", check=False)
+        assert r.status == 1 and "the files of others have changed" in r.err and " a" in r.err and "rastctl apply" in r.err, r
+        m.write("/etc/rastos/services/bad.ini", "[service]\n")
+        r = m.ctl("restart", "worker@3", check=False)
+        assert r.status == 1 and "bad.ini" in r.err, r
+        m.sh("rm", "/etc/rastos/services/bad.ini", check=True)
+        m.ctl("apply")
+        m.ctl("restart", "worker@3")
+        m.ctl("stop", "worker@1")
+        m.ctl("apply")
+        assert {n for n in m.services() if n.startswith("worker")} == {"worker@2", "worker@3"}
+
+
+def disabling_an_instance_neither_stops_it_nor_leaves_it_in_the_list():
+    with Machine({"worker@.ini": SLEEP}) as m:
+        m.booted()
+        m.ctl("enable", "--now", "worker@1", "worker@2")
+        pid = m.service("worker@1")["pid"]
+        m.ctl("disable", "worker@1")
+        s = m.service("worker@1")
+        assert s["pid"] == pid and not s["enabled"]
+        m.ctl("disable", "--now", "worker@2")
+        assert "worker@2" not in m.services() and not m.sh("test -L /etc/rastos/enabled/worker@2").ok
+        m.ctl("stop", "worker@1")
+        m.ctl("apply")
+        assert "worker@1" not in m.services()
+
+
+def a_dangling_link_in_enabled_is_a_warning_that_names_it():
+    with Machine({"a.ini": SLEEP}, files={"/t/x": ""}, enabled=["a", "gone", "w@1"]) as m:
+        m.booted()
+        assert m.state("a") == "up"
+        r = m.ctl("check")
+        assert r.status == 0 and "/etc/rastos/enabled/gone: warning" in r.err and "rastctl disable gone" in r.err and "2 warnings" in r.out, r
+        m.until(lambda: "enabled/gone" in "".join(m.log("rastd")) + m.console_text(), 10)
+        m.ctl("disable", "gone", "w@1")
+        r = m.ctl("check")
+        assert "0 warnings" in r.out, r
+
+
 def poweroff_stops_services_in_reverse_order_and_ends():
     stamp = 'trap "echo {0} >> /var/lib/rastos/order; exit 0" TERM; while :; do sleep 0.05; done'
     with Machine({"a.ini": longrun(stamp.format("a")), "b.ini": longrun(stamp.format("b"), dependencies="depends = a"),
