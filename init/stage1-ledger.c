@@ -63,7 +63,8 @@ void stage1_record_attempt(struct stage1 *s)
 
 	if (s->ledger.def == LEDGER_NONE) /* first boot, or a new ledger */
 		s->ledger.def = s->decision.reason == DECIDE_NEWEST_LEFT ? snapshot : LEDGER_NONE;
-	ledger_attempt(&s->ledger, snapshot);
+	(s->decision.explores ? ledger_explore : ledger_attempt)(&s->ledger, snapshot);
+	ledger_reason(&s->ledger, (uint8_t)s->decision.reason);
 	s->attempt = s->ledger_there ? s->ledger.boot : 0;
 	s->proven = ledger_find(&s->ledger, snapshot)->proven;
 	save(s, "the attempt to boot");

@@ -94,25 +94,6 @@ static const char *default_gone(const struct input *in, char buf[80])
 	return buf;
 }
 
-static bool rule_ranked(struct input *in, struct decision *d)
-{
-	uint32_t candidates[LEDGER_MAX];
-	unsigned n = 0;
-	char gone[80];
-	int best;
-
-	for (uint32_t i = 0; i < in->l->n; i++)
-		if (in->l->e[i].proven && in->l->e[i].snapshot != in->l->def && available(in, in->l->e[i].snapshot))
-			candidates[n++] = in->l->e[i].snapshot;
-	if (n == 0 || !in->rank)
-		return false;
-	best = in->rank(in->l, candidates, n, in->l->def, in->rank_data);
-	if (best < 0 || (unsigned)best >= n)
-		return false;
-	return choose(in, d, candidates[best], DECIDE_RANKED, "%s; of %u that have been healthy the history prefers snapshot %u",
-		default_gone(in, gone), n, candidates[best]);
-}
-
 static bool rule_last_good(struct input *in, struct decision *d)
 {
 	const struct ledger_entry *best = entry(in, in->l->last_good);
@@ -165,14 +146,65 @@ static bool rule_nothing(struct input *in, struct decision *d)
 	return choose(in, d, LEDGER_NONE, DECIDE_NOTHING, "no snapshot is left that can be booted");
 }
 
-void decide(const struct ledger *l, const uint32_t *avail, unsigned n, uint32_t forced, decide_rank rank, void *rank_data, struct decision *d)
+static void by_rules(struct input *in, struct decision *d)
 {
 	static bool (*const rules[])(struct input *, struct decision *) = {
-		rule_forced, rule_once, rule_default, rule_ranked, rule_last_good, rule_newest, rule_nothing,
+		rule_forced, rule_once, rule_default, rule_last_good, rule_newest, rule_nothing,
 	};
-	struct input in = {.l = l, .available = avail, .n = n, .forced = forced, .rank = rank, .rank_data = rank_data};
 
 	memset(d, 0, sizeof(*d));
-	for (unsigned i = 0; i < ARRAY_SIZE(rules) && !rules[i](&in, d); i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(rules) && !rules[i](in, d); i++)
 		;
+}
+
+/* --- the history --- */
+
+static unsigned add_candidate(const struct input *in, uint32_t *c, unsigned n, uint32_t snapshot)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (c[i] == snapshot)
+			return n;
+	if (n < LEDGER_MAX && available(in, snapshot))
+		c[n++] = snapshot;
+	return n;
+}
+
+/* See decide_rank. What failed in a snapshot that was never healthy is not tried again, but for the default. */
+static unsigned list_candidates(const struct input *in, uint32_t otherwise, uint32_t candidates[LEDGER_MAX])
+{
+	unsigned n = add_candidate(in, candidates, add_candidate(in, candidates, 0, otherwise), in->l->def);
+
+	for (uint32_t i = 0; i < in->l->n; i++)
+		if (in->l->e[i].proven)
+			n = add_candidate(in, candidates, n, in->l->e[i].snapshot);
+	for (unsigned i = in->n; i-- > 0;) {
+		const struct ledger_entry *e = entry(in, in->available[i]);
+		if (!e || e->fails == 0)
+			n = add_candidate(in, candidates, n, in->available[i]);
+	}
+	return n;
+}
+
+/* Whatever the history answers, it changes at most LEDGER_EXPLORE boots of an episode: the theorem of docs/decision.md rests on this function alone. */
+static void ask_history(struct input *in, struct decision *d)
+{
+	uint32_t candidates[LEDGER_MAX], otherwise = d->snapshot;
+	char gone[80];
+
+	if (!in->rank || (d->reason != DECIDE_LAST_GOOD && d->reason != DECIDE_NEWEST_LEFT) || in->l->explored >= LEDGER_EXPLORE || in->l->def == LEDGER_NONE)
+		return;
+	unsigned n = list_candidates(in, otherwise, candidates);
+	int best = in->rank(in->l, candidates, n, in->l->def, otherwise, in->rank_data);
+	if (best < 0 || (unsigned)best >= n || candidates[best] == otherwise)
+		return;
+	d->explores = choose(in, d, candidates[best], DECIDE_RANKED, "%s; the history prefers snapshot %u to %u (it may choose %u more in this episode)",
+		default_gone(in, gone), candidates[best], otherwise, LEDGER_EXPLORE - in->l->explored - 1);
+}
+
+void decide(const struct ledger *l, const uint32_t *avail, unsigned n, uint32_t forced, decide_rank rank, void *rank_data, struct decision *d)
+{
+	struct input in = {.l = l, .available = avail, .n = n, .forced = forced, .rank = rank, .rank_data = rank_data};
+
+	by_rules(&in, d);
+	ask_history(&in, d);
 }

@@ -9,11 +9,15 @@ enum decide_reason { DECIDE_FORCED /* rast.snapshot=N */, DECIDE_ONCE, DECIDE_DE
 struct decision {
 	uint32_t snapshot;          /* LEDGER_NONE with DECIDE_NOTHING */
 	enum decide_reason reason;
+	bool explores;              /* the rules alone would have chosen another: ledger_explore() in place of ledger_attempt() */
 	char text[256];             /* why, in words, for the console and `rast why` */
 };
 
-/* The history's ranking of candidates: returns the index of the best one, or a negative errno (-ENODATA: thin evidence) which means last known good. */
-typedef int (*decide_rank)(const struct ledger *l, const uint32_t *candidates, unsigned n, uint32_t failed, void *data);
+/* The history's ranking of candidates, asked when the default has no tries left: returns the index of the best one, or a negative errno
+ * (-ENODATA: thin evidence) which means what the rules say. The candidates: what the rules would boot first (`otherwise`), the default `failed` itself
+ * (a fault that passes), the snapshots that have been healthy, then those that have not failed yet. It may answer anything: decide() counts
+ * an answer that differs from the rules as exploratory, and doesn't ask when LEDGER_EXPLORE of them have been spent in this episode. */
+typedef int (*decide_rank)(const struct ledger *l, const uint32_t *candidates, unsigned n, uint32_t failed, uint32_t otherwise, void *data);
 
 /* l: settled (ledger_settle). available: snapshots that exist and have not been found unmountable in this boot. forced: rast.snapshot=N or LEDGER_NONE for auto. rank may be NULL. */
 void decide(const struct ledger *l, const uint32_t *available, unsigned n, uint32_t forced, decide_rank rank, void *rank_data, struct decision *d);

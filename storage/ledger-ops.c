@@ -59,6 +59,35 @@ void ledger_deploy(struct ledger *l, uint32_t snapshot)
 		e->last_result = LEDGER_RESULT_NONE;
 	l->def = snapshot;
 	l->once = LEDGER_NONE;
+	l->explored = 0;
+}
+
+/* The newest attempt's row, if it was of this snapshot. */
+static void judge_attempt(struct ledger *l, uint32_t snapshot, enum ledger_result result)
+{
+	struct ledger_attempt *a = &l->attempts[l->boot % LEDGER_ATTEMPTS];
+
+	if (a->result != LEDGER_RESULT_NONE && a->snapshot == snapshot)
+		a->result = (uint8_t)result;
+}
+
+void ledger_reason(struct ledger *l, uint8_t reason)
+{
+	l->attempts[l->boot % LEDGER_ATTEMPTS].reason = reason;
+}
+
+static bool exploratory(const struct ledger *l, uint32_t snapshot)
+{
+	const struct ledger_attempt *a = &l->attempts[l->boot % LEDGER_ATTEMPTS];
+
+	return a->explores && a->snapshot == snapshot;
+}
+
+const struct ledger_attempt *ledger_attempt_of(const struct ledger *l, uint64_t boot)
+{
+	const struct ledger_attempt *a = &l->attempts[boot % LEDGER_ATTEMPTS];
+
+	return boot == 0 || boot > l->boot || l->boot - boot >= LEDGER_ATTEMPTS || a->result == LEDGER_RESULT_NONE ? NULL : a;
 }
 
 static void count_failure(struct ledger_entry *e)
@@ -77,24 +106,40 @@ void ledger_settle(struct ledger *l)
 {
 	struct ledger_entry *e = l->in_progress == LEDGER_NONE ? NULL : ledger_find(l, l->in_progress);
 
-	if (e && e->last_result == LEDGER_RESULT_ATTEMPT)
+	if (e && e->last_result == LEDGER_RESULT_ATTEMPT && !exploratory(l, l->in_progress))
 		count_failure(e);
 	l->in_progress = LEDGER_NONE;
 }
 
-void ledger_attempt(struct ledger *l, uint32_t snapshot)
+static struct ledger_entry *begin_attempt(struct ledger *l, uint32_t snapshot, bool explores)
 {
 	struct ledger_entry *e;
 
 	ledger_settle(l);
 	l->in_progress = snapshot;
 	e = ledger_add(l, snapshot);
-	e->last_boot = ++l->boot;
+	l->boot++;
 	e->last_result = LEDGER_RESULT_ATTEMPT;
-	e->spent = !e->proven && e->tries_left > 0;
-	e->tries_left -= e->spent;
+	l->attempts[l->boot % LEDGER_ATTEMPTS] = (struct ledger_attempt){.snapshot = snapshot, .result = LEDGER_RESULT_ATTEMPT, .explores = explores};
 	if (l->once == snapshot)
 		l->once = LEDGER_NONE;
+	return e;
+}
+
+void ledger_attempt(struct ledger *l, uint32_t snapshot)
+{
+	struct ledger_entry *e = begin_attempt(l, snapshot, false);
+
+	e->last_boot = l->boot;
+	e->spent = !e->proven && e->tries_left > 0;
+	e->tries_left -= e->spent;
+}
+
+void ledger_explore(struct ledger *l, uint32_t snapshot)
+{
+	begin_attempt(l, snapshot, true)->spent = 0;
+	if (l->explored < UINT32_MAX)
+		l->explored++;
 }
 
 void ledger_good(struct ledger *l, uint32_t snapshot)
@@ -102,6 +147,8 @@ void ledger_good(struct ledger *l, uint32_t snapshot)
 	struct ledger_entry *e = ledger_add(l, snapshot);
 	bool again = e->last_result == LEDGER_RESULT_GOOD && l->in_progress != snapshot; /* said twice in one boot */
 
+	if (l->in_progress == snapshot)
+		e->last_boot = l->boot;
 	e->proven = 1;
 	e->fails = 0;
 	e->spent = 0;
@@ -110,6 +157,9 @@ void ledger_good(struct ledger *l, uint32_t snapshot)
 	if (!again && e->goods < UINT32_MAX)
 		e->goods++;
 	l->last_good = snapshot;
+	if (l->def == snapshot)
+		l->explored = 0;
+	judge_attempt(l, snapshot, LEDGER_RESULT_GOOD);
 	if (l->in_progress == snapshot)
 		l->in_progress = LEDGER_NONE;
 }
@@ -118,8 +168,10 @@ void ledger_failed(struct ledger *l, uint32_t snapshot, enum ledger_result why)
 {
 	struct ledger_entry *e = ledger_add(l, snapshot);
 
-	count_failure(e);
+	if (!exploratory(l, snapshot))
+		count_failure(e);
 	e->last_result = (uint8_t)why;
+	judge_attempt(l, snapshot, why);
 	if (l->in_progress == snapshot)
 		l->in_progress = LEDGER_NONE;
 	if (l->once == snapshot)
@@ -136,6 +188,7 @@ void ledger_left(struct ledger *l, uint32_t snapshot)
 		e->tries_left++;
 	e->spent = 0;
 	e->last_result = LEDGER_RESULT_SHUTDOWN;
+	judge_attempt(l, snapshot, LEDGER_RESULT_SHUTDOWN);
 	l->in_progress = LEDGER_NONE;
 }
 

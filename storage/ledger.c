@@ -29,10 +29,12 @@ struct slot {
 	uint32_t version;
 	uint32_t crc; /* crc32c of the whole slot with this field 0 */
 	uint64_t seq, boot;
-	uint32_t def, last_good, in_progress, once, n, pad;
+	uint32_t def, last_good, in_progress, once, n, explored;
 	struct ledger_entry e[LEDGER_MAX];
+	struct ledger_attempt attempts[LEDGER_ATTEMPTS];
 };
 _Static_assert(sizeof(struct ledger_entry) == 32, "the entry's layout is on disk");
+_Static_assert(sizeof(struct ledger_attempt) == 8, "the attempt's layout is on disk");
 _Static_assert(sizeof(struct slot) <= LEDGER_SLOT_SIZE, "a slot is one page");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the layout is little-endian");
 
@@ -61,7 +63,9 @@ void ledger_encode(const struct ledger *l, void *out)
 	p.s.in_progress = l->in_progress;
 	p.s.once = l->once;
 	p.s.n = l->n;
+	p.s.explored = l->explored;
 	memcpy(p.s.e, l->e, l->n * sizeof(l->e[0]));
+	memcpy(p.s.attempts, l->attempts, sizeof(p.s.attempts));
 	p.s.crc = crc32c(0, &p, sizeof(p));
 	memcpy(out, &p, sizeof(p));
 }
@@ -80,6 +84,9 @@ static const char *implausible(const struct slot *s)
 			if (s->e[k].snapshot == s->e[i].snapshot)
 				return "two entries for one snapshot";
 	}
+	for (uint32_t i = 0; i < LEDGER_ATTEMPTS; i++)
+		if (s->attempts[i].result > LEDGER_RESULT_SHUTDOWN || s->attempts[i].explores > 1)
+			return "an attempt with an impossible result";
 	return NULL;
 }
 
@@ -114,7 +121,9 @@ int ledger_decode(const void *slot, struct ledger *l, const char **why)
 	l->in_progress = p.s.in_progress;
 	l->once = p.s.once;
 	l->n = p.s.n;
+	l->explored = p.s.explored;
 	memcpy(l->e, p.s.e, l->n * sizeof(l->e[0]));
+	memcpy(l->attempts, p.s.attempts, sizeof(l->attempts));
 	return 0;
 }
 

@@ -17,6 +17,8 @@
 #define LEDGER_NONE UINT32_MAX
 #define LEDGER_SLOT_SIZE 4096u
 #define LEDGER_FILE_SIZE (2 * LEDGER_SLOT_SIZE)
+#define LEDGER_ATTEMPTS 32u      /* the newest attempts are kept one by one, until the history has taken them over */
+#define LEDGER_EXPLORE 1u        /* boots per episode that the history may choose other than the rules: the budget e of docs/decision.md */
 
 enum ledger_result { LEDGER_RESULT_NONE, LEDGER_RESULT_ATTEMPT /* in progress, or died */, LEDGER_RESULT_GOOD, LEDGER_RESULT_FAILED /* said to be unhealthy */, LEDGER_RESULT_UNMOUNTABLE, LEDGER_RESULT_SHUTDOWN /* left in order before it was judged: not a failure */ };
 
@@ -32,14 +34,24 @@ struct ledger_entry {
 	uint8_t pad[5];
 };
 
+struct ledger_attempt {
+	uint32_t snapshot;       /* meaningful while result is not LEDGER_RESULT_NONE */
+	uint8_t result;          /* enum ledger_result; LEDGER_RESULT_ATTEMPT for good: it died without having been judged */
+	uint8_t reason;          /* enum decide_reason */
+	uint8_t explores;        /* chosen by the history: unless it ends well, the deployment's entry stays as if it had not been */
+	uint8_t pad;
+};
+
 struct ledger {
 	uint64_t seq, boot;      /* boot: number of attempts ever recorded */
 	uint32_t def;            /* default deployment */
 	uint32_t last_good;      /* last known good, LEDGER_NONE if none yet */
 	uint32_t in_progress;    /* the attempt that has not been judged yet */
 	uint32_t once;           /* boot this one next time only (deploy --once), LEDGER_NONE */
+	uint32_t explored;       /* exploratory boots in this episode: since the default was deployed, or last was healthy */
 	uint32_t n;
 	struct ledger_entry e[LEDGER_MAX];
+	struct ledger_attempt attempts[LEDGER_ATTEMPTS]; /* attempt number B is at B % LEDGER_ATTEMPTS */
 };
 
 /* Read. -ENOENT: no file. -EBADMSG: both slots are damaged (e says how each); *l is then empty and usable. One damaged slot is success with *damaged set. */
@@ -63,6 +75,10 @@ struct ledger_entry *ledger_add(struct ledger *l, uint32_t snapshot);   /* find 
 void ledger_deploy(struct ledger *l, uint32_t snapshot);                /* make it the default, with all its tries */
 void ledger_settle(struct ledger *l);                                    /* stage 1, before it decides: an attempt that nobody judged has failed */
 void ledger_attempt(struct ledger *l, uint32_t snapshot);               /* stage 1, before switch_root: settles, spends a try */
+/* The same for a boot that the history chose: paid from the budget; its failure is nobody's, so that the rules go on as if it had not been. */
+void ledger_explore(struct ledger *l, uint32_t snapshot);
+void ledger_reason(struct ledger *l, uint8_t reason);                    /* of the newest attempt: enum decide_reason */
+const struct ledger_attempt *ledger_attempt_of(const struct ledger *l, uint64_t boot); /* attempt number `boot`, NULL if it isn't kept */
 void ledger_good(struct ledger *l, uint32_t snapshot);                  /* healthy: proven, last known good */
 void ledger_failed(struct ledger *l, uint32_t snapshot, enum ledger_result why);
 void ledger_left(struct ledger *l, uint32_t snapshot);                  /* orderly power-off before it was judged: gives the try back */

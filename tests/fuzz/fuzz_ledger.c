@@ -22,13 +22,14 @@ static void live_with(struct ledger *l, const uint8_t *steps, size_t n)
 
 	for (size_t i = 0; i + 1 < n && i < 64; i += 2) {
 		uint32_t s = steps[i + 1] % 2 ? available[steps[i + 1] % 3] : steps[i + 1];
-		switch (steps[i] % 6) {
+		switch (steps[i] % 7) {
 		case 0: ledger_deploy(l, s); break;
 		case 1: ledger_settle(l); ledger_attempt(l, s); break;
 		case 2: ledger_good(l, s); break;
 		case 3: ledger_failed(l, s, LEDGER_RESULT_FAILED); break;
 		case 4: ledger_left(l, s); break;
 		case 5: l->once = s; break;
+		case 6: ledger_settle(l); ledger_explore(l, s); ledger_reason(l, steps[i]); break;
 		}
 		MUST(l->n <= LEDGER_MAX);
 	}

@@ -284,7 +284,7 @@ static int rank_answer;
 static uint32_t rank_seen[8], rank_failed;
 static unsigned rank_n;
 
-static int rank(const struct ledger *l, const uint32_t *c, unsigned n, uint32_t failed, void *data)
+static int rank(const struct ledger *l, const uint32_t *c, unsigned n, uint32_t failed, uint32_t otherwise, void *data)
 {
 	memcpy(rank_seen, c, MIN(n, 8u) * sizeof(c[0]));
 	rank_n = n;
@@ -309,16 +309,54 @@ START_TEST(the_history_chooses_among_the_healthy_ones_and_thin_evidence_means_la
 		boot(&m);
 	rank_answer = 1;
 	decide(&m.l, m.snapshots, m.n, LEDGER_NONE, rank, NULL, &d);
-	ck_assert_uint_eq(rank_n, 4);
+	ck_assert_uint_eq(rank_n, 5);
 	ck_assert_uint_eq(rank_failed, 4);
+	ck_assert_uint_eq(rank_seen[0], 3); /* what the rules would boot; then the default itself, then the others */
+	ck_assert_uint_eq(rank_seen[1], 4);
 	ck_assert_uint_eq(d.reason, DECIDE_RANKED);
-	ck_assert_uint_eq(d.snapshot, rank_seen[1]);
-	static const int no_answer[] = {-ENODATA, 4, 1000};
+	ck_assert(d.explores && d.snapshot == 4);
+	rank_answer = 0;
+	decide(&m.l, m.snapshots, m.n, LEDGER_NONE, rank, NULL, &d);
+	ck_assert(!d.explores && d.reason == DECIDE_LAST_GOOD && d.snapshot == 3);
+	static const int no_answer[] = {-ENODATA, 5, 1000};
 	for (unsigned i = 0; i < 3; i++) {
 		rank_answer = no_answer[i];
 		decide(&m.l, m.snapshots, m.n, LEDGER_NONE, rank, NULL, &d);
 		ck_assert_uint_eq(d.reason, DECIDE_LAST_GOOD);
 		ck_assert_uint_eq(d.snapshot, 3);
+	}
+	m.l.explored = LEDGER_EXPLORE;
+	rank_answer = 1;
+	decide(&m.l, m.snapshots, m.n, LEDGER_NONE, rank, NULL, &d);
+	ck_assert_uint_eq(d.reason, DECIDE_LAST_GOOD);
+}
+END_TEST
+
+START_TEST(the_newest_attempts_are_kept_one_by_one_with_what_became_of_them)
+{
+	struct ledger l, back;
+	unsigned char slot[LEDGER_SLOT_SIZE];
+	const char *why;
+
+	ledger_empty(&l);
+	ck_assert_ptr_null(ledger_attempt_of(&l, 0));
+	for (uint32_t b = 1; b <= 50; b++) {
+		ledger_attempt(&l, b % 7);
+		ledger_reason(&l, DECIDE_LAST_GOOD);
+		if (b % 3 == 0)
+			ledger_good(&l, b % 7);
+		else if (b % 3 == 1)
+			ledger_failed(&l, b % 7, LEDGER_RESULT_FAILED);
+	}
+	ledger_failed(&l, 99, LEDGER_RESULT_FAILED); /* not this boot's */
+	ledger_encode(&l, slot);
+	ck_assert_int_eq(ledger_decode(slot, &back, &why), 0);
+	ck_assert_ptr_null(ledger_attempt_of(&back, 50 - LEDGER_ATTEMPTS));
+	ck_assert_ptr_null(ledger_attempt_of(&back, 51));
+	for (uint32_t b = 51 - LEDGER_ATTEMPTS; b <= 50; b++) {
+		static const uint8_t results[] = {LEDGER_RESULT_GOOD, LEDGER_RESULT_FAILED, LEDGER_RESULT_ATTEMPT};
+		const struct ledger_attempt *a = ledger_attempt_of(&back, b);
+		ck_assert(a && a->snapshot == b % 7 && a->result == results[b % 3] && a->reason == DECIDE_LAST_GOOD);
 	}
 }
 END_TEST
@@ -405,5 +443,6 @@ PROMISES("storage: decision", a_new_deployment_that_dies_gets_exactly_its_tries_
 	leaving_after_the_boot_was_judged_changes_nothing, power_cycling_during_boot_counts_as_a_failure_up_to_the_tries,
 	what_cannot_be_mounted_is_skipped_in_the_same_boot, once_is_once_even_when_the_power_is_cut,
 	a_forced_snapshot_boots_and_spends_nobody_elses_try, a_forced_snapshot_that_is_not_there_does_not_keep_the_machine_from_booting,
-	the_history_chooses_among_the_healthy_ones_and_thin_evidence_means_last_good, the_ledger_forgets_the_oldest_but_never_what_it_needs,
+	the_history_chooses_among_the_healthy_ones_and_thin_evidence_means_last_good,
+	the_newest_attempts_are_kept_one_by_one_with_what_became_of_them, the_ledger_forgets_the_oldest_but_never_what_it_needs,
 	no_history_of_attempts_failures_and_power_cuts_keeps_a_working_snapshot_from_being_reached)
