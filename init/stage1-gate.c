@@ -3,13 +3,16 @@
  * With rast.test-gate=NAME stage 1 stops after loading modules and before it touches the root device: it opens the virtio-serial port
  * NAME, writes "gate\n" and waits for a line, which is appended to the kernel command line (later values win over earlier ones). A VM
  * that is saved while it waits can be restored many times, each time with other rast.* arguments and another disk of the same size.
- * The longer line is bound over /proc/cmdline, so that everything that runs later in this boot sees the same arguments. */
+ * The longer line is bound over /proc/cmdline, so that everything that runs later in this boot sees the same arguments. The random numbers are
+ * seeded anew: machines that were restored from one state would draw the same ones. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <time.h>
 
@@ -82,6 +85,15 @@ static void publish(const char *cmdline)
 		console_say("the arguments from the boot gate can't be put into /proc/cmdline: %s", strerror(errno));
 }
 
+/* The kernel mixes in what the processor's generator and virtio-rng give (drivers/char/random.c, crng_reseed); no entropy is claimed for the line. */
+static void reseed(const char *line)
+{
+	_cleanup_close_ int fd = sys_openat(AT_FDCWD, "/dev/urandom", O_WRONLY, 0);
+
+	if (fd < 0 || write_all(fd, line, strlen(line)) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+		console_say("the random numbers can't be seeded anew: %s", strerror(errno));
+}
+
 void stage1_gate(struct stage1 *s)
 {
 	char name[128], line[CMDLINE_MAX];
@@ -98,6 +110,7 @@ void stage1_gate(struct stage1 *s)
 	}
 	if (write_all(fd, "gate\n", 5) == 0 && read_line(fd, line, sizeof(line)))
 		snprintf(s->cmdline + len, sizeof(s->cmdline) - len, " %s", line);
+	reseed(s->cmdline);
 	publish(s->cmdline);
 	close(fd);
 }

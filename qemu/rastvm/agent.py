@@ -4,7 +4,7 @@ import struct
 import threading
 import time
 
-RUN, KILL, HELLO, OUT, ERR, EXIT = 1, 2, 16, 17, 18, 19
+RUN, KILL, RESUME, HELLO, OUT, ERR, EXIT = 1, 2, 3, 16, 17, 18, 19
 HEAD = struct.Struct("<HHII")
 MAGIC = 0x4152
 
@@ -97,6 +97,10 @@ class Agent:
         with self.changed:
             if not self.changed.wait_for(lambda: self.hellos or self.closed, timeout) or not self.hellos:
                 raise Gone("the guest's agent did not answer" + (": the machine has stopped" if self.closed else f" within {timeout} s"))
+
+    def resume(self):
+        """Say to an agent whose machine was saved and restored that time has passed: it answers with a HELLO."""
+        self.sock.sendall(HEAD.pack(MAGIC, RESUME, 0, 8 + 32) + struct.pack("<q", time.time_ns()) + os.urandom(32))
 
     def start(self, argv, stdin=b""):
         with self.changed:

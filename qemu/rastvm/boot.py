@@ -60,7 +60,7 @@ def network(args):
 
 
 def interactive(args, img, folder):
-    argv = ["qemu-system-x86_64", *vm.MACHINE, *vm.accelerator(args.accel), "-m", str(args.memory), "-serial", "mon:stdio",
+    argv = ["qemu-system-x86_64", "-machine", "pc", *vm.MACHINE, *vm.accelerator(args.accel), "-m", str(args.memory), "-serial", "mon:stdio",
             "-kernel", str(img.vmlinux), "-initrd", str(img.initramfs), "-append", f"{vm.KERNEL_ARGS} rast.root=/dev/vda {extra_append(args)}",
             "-drive", f"file={disk_for(args.disk, img, folder)},format=raw,if=virtio", "-device", "virtio-rng-pci", *network(args)]
     cache.say("starting the machine: log in as root with the password rastos; Ctrl-A X leaves")
@@ -78,7 +78,7 @@ class Report:
 
 def check(args, img, folder):
     report = Report()
-    machine = vm.VM("debian", append=extra_append(args), memory=args.memory, disk_path=disk_for(args.disk, img, folder), deadline=600, qemu=network(args), accel=args.accel, name="boot")
+    machine = vm.VM("debian", append=extra_append(args), memory=args.memory, disk_path=disk_for(args.disk, img, folder), deadline=600, qemu=network(args), accel=args.accel, name="boot", cold=True)
     with machine:
         try:
             _check_running(machine, report)

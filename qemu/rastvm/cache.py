@@ -59,6 +59,33 @@ def digest(*parts):
     return h.hexdigest()[:16]
 
 
+_held = {}
+
+
+def hold(path):
+    """Keep an artefact from being cleaned away while this process lives. False when it is not there."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    if not path.exists():
+        os.close(fd)
+        return False
+    os.close(_held.pop(path)) if path in _held else None
+    _held[path] = fd
+    return True
+
+
+def _remove_unused(paths):
+    for path in paths:
+        fd = os.open(path, os.O_RDONLY)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove(path)
+        os.close(fd)
+
+
 @contextlib.contextmanager
 def lock(name):
     """One builder at a time per artefact, across processes; goes away with the process."""
@@ -67,15 +94,15 @@ def lock(name):
         yield
 
 
-def artefact(kind, recipe, versions, make, what):
+def artefact(kind, recipe, versions, make, what, keep=3):
     """The path of an artefact: made by make(tmp_path) unless one of this recipe and these versions is there.
 
     Without a network an artefact of the same recipe with older versions is as good as it gets, and is used with a warning.
-    Others of the same kind that have not been used for long are removed: the cache does not grow for ever.
+    Of the same kind the `keep` that were used last stay, and what a process uses now: the cache does not grow for ever.
     """
     final = root() / f"{kind}-{recipe}-{versions}"
     with lock(kind):
-        if final.exists():
+        if hold(final):
             os.utime(final)
             return final
         tmp = root() / f"{kind}.tmp"
@@ -89,10 +116,11 @@ def artefact(kind, recipe, versions, make, what):
             if not older:
                 raise
             say(f"could not make {what} anew, using what is there: {e}")
+            hold(older[-1])
             return older[-1]
         os.rename(tmp, final)
-        for old in sorted(root().glob(f"{kind}-*"), key=lambda p: p.stat().st_mtime)[:-3]:
-            remove(old)
+        hold(final)
+        _remove_unused(sorted(root().glob(f"{kind}-*"), key=lambda p: p.stat().st_mtime)[:-keep])
         return final
 
 

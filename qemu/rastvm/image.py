@@ -21,6 +21,7 @@ class Image:
         self.kind, self.kernel = kind, kern
         self.disk, self.initramfs, self.vmlinux = path / "disk.img", path / "initramfs.cpio", kern.vmlinux
         self.reference = f"{path}:{kern.path}"
+        self.initramfs_id = (path / "initramfs.id").read_text()
 
 
 def installed(build, to):
@@ -108,6 +109,7 @@ def get(kind, build):
     ready = os.environ.get(f"RASTOS_IMAGE_{kind.upper()}")
     if ready:
         path, _, kern = ready.partition(":")
+        cache.hold(pathlib.Path(path))
         return Image(kind, pathlib.Path(path), kernel.Kernel(pathlib.Path(kern)))
     kern = kernel.get()
     base = _base(kind, kern)
@@ -122,6 +124,7 @@ def get(kind, build):
         def make(tmp):
             tmp.mkdir()
             kern.write_initramfs(tmp / "initramfs.cpio", rastinit, BUSYBOX, kernel.BOOT_MODULES if kind == "debian" else kernel.TINY_BOOT_MODULES)
+            (tmp / "initramfs.id").write_text(cache.digest(tmp / "initramfs.cpio"))
             cache.run("cp", "--sparse=always", base, tmp / "disk.img")
 
             def change(top):

@@ -14,7 +14,7 @@ META = "linux-image-cloud-amd64"
 BOOT_MODULES = ["virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ahci", "ata_piix", "nvme", "nd_pmem", "nfit", "crc32c-intel", "btrfs", "virtio_console", "virtio-rng"]
 # What else the tiny image gets, for services and tests; the Debian image gets all that the kernel package has.
 TINY_BOOT_MODULES = ["virtio_pci", "virtio_blk", "crc32c-intel", "btrfs", "virtio_console", "virtio-rng"]
-TINY_MODULES = TINY_BOOT_MODULES + ["softdog", "virtio_net", "loop", "overlay", "veth", "bridge", "dummy", "tun"]
+TINY_MODULES = TINY_BOOT_MODULES + ["softdog", "virtio_net", "loop", "overlay", "veth", "bridge", "dummy", "tun", "dm-mod", "dm-snapshot"]
 UNPACK = {b"\x1f\x8b": gzip.decompress, b"\xfd7": lzma.decompress}
 
 

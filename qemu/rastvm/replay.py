@@ -22,7 +22,7 @@ class Entry:
 
 
 class Recording:
-    """A disk whose writes are recorded. Pass it to VM(record=...); the disk's state before the run is kept beside the log."""
+    """A disk whose writes are recorded. Give it to VM.recording; the disk's state before the run is kept beside the log."""
 
     def __init__(self, folder, disk_path):
         self.disk, self.base, self.log = disk_path, folder / "before.img", folder / "writes.log"
@@ -30,10 +30,9 @@ class Recording:
         self.log.write_bytes(b"")
 
     def qemu_args(self):
-        return ["-blockdev", f"driver=raw,node-name=disk,file.driver=file,file.filename={self.disk},file.cache.no-flush=on",
+        return ["-blockdev", f"driver=raw,node-name=target,file.driver=file,file.filename={self.disk},file.cache.no-flush=on",
                 "-blockdev", f"driver=file,node-name=log,filename={self.log},cache.no-flush=on",
-                "-blockdev", "driver=blklogwrites,node-name=recorded,file=disk,log=log,log-sector-size=512,log-super-update-interval=1",
-                "-device", "virtio-blk-pci,drive=recorded,write-cache=on"]
+                "-blockdev", "driver=blklogwrites,node-name=disk,file=target,log=log,log-sector-size=512,log-super-update-interval=1"]
 
     def count(self):
         """How many writes and flushes have been recorded so far."""

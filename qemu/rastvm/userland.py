@@ -3,6 +3,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import tempfile
 
 from . import cache
@@ -86,15 +87,20 @@ def add_libraries(root, extra=()):
     wanted = set(extra)
     for f in list(root.rglob("*")):
         if f.is_file() and not f.is_symlink() and f.stat().st_mode & 0o111 and f.open("rb").read(4) == b"\x7fELF":
-            wanted.update(_needs(f))
-    for lib in sorted(wanted):
+            wanted.update(libraries_of(f))
+    copy_libraries(root, wanted)
+
+
+def copy_libraries(root, libraries):
+    """Copy libraries of this machine to the same place under root, with the /lib that a merged root has."""
+    for lib in sorted(libraries):
         to = root / lib.lstrip("/")
         if not to.exists():
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(os.path.realpath(lib), to)
 
 
-def _needs(program):
-    import subprocess
+def libraries_of(program):
+    """Paths of the shared libraries, and of the loader, that a program needs; none for a static one."""
     out = subprocess.run(["ldd", str(program)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.decode()
     return re.findall(r"(/\S+) \(0x", out)

@@ -6,165 +6,67 @@
         vm.power_cut()
         vm.start()
 
-Each VM has a disk of its own, copied from the image, that stays over start(), power_cut() and reboots. Every wait is bounded, and QEMU dies with the
-process that started it. When a test fails, the serial log's end is part of the message and the whole of it is in vm.log_path.
+Each VM has a disk of its own, copied from the image, that stays over start(), power_cut() and reboots. It starts from a machine that was saved at stage 1's
+boot gate, which is several times faster than from the beginning (snapshot.py); with up=True from one that has booted. What can't be had from a
+saved machine (arguments for the kernel itself, QEMU options) boots from the beginning, by itself or with cold=True. Every wait is bounded,
+and QEMU dies with the process that started it. When a test fails, the serial log's end is part of the message and the whole of it is in vm.log_path.
 """
-import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 
-from . import cache, disk, image
-from .agent import Agent, Gone, Result  # noqa: F401 (tests import them from here)
+from . import cache, disk, image, snapshot
+from .agent import Gone, Result  # noqa: F401 (tests import them from here)
+from .machine import KERNEL_ARGS, MACHINE, Exit, Process, Ram, accelerator, raw_disk  # noqa: F401
+from .place import prepare_disk, put_file, writable  # noqa: F401
 
-# norandmaps, cryptomgr.notests and the like take half of the time that a boot needs under TCG.
-KERNEL_ARGS = "console=ttyS0 quiet panic=-1 nokaslr norandmaps cryptomgr.notests mitigations=off random.trust_cpu=on rast.show=yes"
-MACHINE = ["-machine", "pc", "-cpu", "max", "-nodefaults", "-no-user-config", "-display", "none"]
-ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
-
-UNFINISHED = re.compile(r"\x1b(\[[0-9;?]*|[()])?$")
-
-
-def accelerator(kind="tcg"):
-    return ["-accel", "tcg,tb-size=256" if kind == "tcg" else kind]
+# Words of the kernel command line that nobody reads before the boot gate.
+LATE = re.compile(r"(rast\.(?!test-gate).*|root=.*|init=.*|rescue|emergency|single|[sS1])$")
 
 
 def build_dir():
     return pathlib.Path(os.environ.get("RASTOS_BUILD") or cache.TOP / "build-tests/release")
 
 
-class Exit:
-    """How a machine stopped: reason is QEMU's (guest-shutdown, guest-reset, guest-panic, host-signal), code QEMU's exit status."""
-
-    def __init__(self, reason, code):
-        self.reason, self.code = reason, code
-
-    def __repr__(self):
-        return f"{self.reason or 'no reason given'} (QEMU's status {self.code})"
-
-
-class Serial:
-    """The serial console: what was printed, cleaned of escapes, and a place to type."""
-
-    def __init__(self, proc, log_path):
-        self.proc, self.text, self.mark = proc, "", 0
-        self.changed = threading.Condition()
-        self.closed = False
-        self.log = open(log_path, "ab", buffering=0)
-        self.thread = threading.Thread(target=self._reader, daemon=True)
-        self.thread.start()
-
-    def _reader(self):
-        rest = ""
-        with self.log:
-            while piece := os.read(self.proc.stdout.fileno(), 65536):
-                self.log.write(piece)
-                whole = rest + piece.decode(errors="replace")
-                # An escape sequence may come in two pieces: the begun one waits for its end.
-                cut = UNFINISHED.search(whole)
-                rest = cut[0] if cut else ""
-                with self.changed:
-                    self.text += ANSI.sub("", whole[:len(whole) - len(rest)])
-                    self.changed.notify_all()
-        with self.changed:
-            self.closed = True
-            self.changed.notify_all()
-
-    def expect(self, pattern, timeout):
-        """Wait for the pattern after what earlier calls have matched."""
-        found = None
-
-        def there():
-            nonlocal found
-            found = re.search(pattern, self.text[self.mark:], re.M)
-            return found or self.closed
-        with self.changed:
-            self.changed.wait_for(there, timeout)
-            if found:
-                self.mark += found.end()
-        return found
-
-    def type(self, text):
-        self.proc.stdin.write(text.encode())
-        self.proc.stdin.flush()
-
-
-class Monitor:
-    """QEMU's monitor (QMP): commands, and the events that tell why a machine stopped."""
-
-    def __init__(self, sock):
-        self.sock, self.events, self.replies, self.closed = sock, [], [], False
-        self.changed = threading.Condition()
-        self.thread = threading.Thread(target=self._reader, daemon=True)
-        self.thread.start()
-        self._send({"execute": "qmp_capabilities"})
-
-    def _send(self, message):
-        with contextlib.suppress(OSError):
-            self.sock.sendall(json.dumps(message).encode() + b"\n")
-
-    def _reader(self):
-        with contextlib.suppress(OSError), self.sock.makefile("r") as lines:
-            for line in lines:
-                message = json.loads(line)
-                with self.changed:
-                    (self.events if "event" in message else self.replies).append(message)
-                    self.changed.notify_all()
-        with self.changed:
-            self.closed = True
-            self.changed.notify_all()
-
-    def command(self, name, timeout=30, **arguments):
-        ident = f"{name}-{time.monotonic_ns()}"
-        self._send({"execute": name, "arguments": arguments, "id": ident})
-
-        def mine():
-            return next((r for r in self.replies if r.get("id") == ident), None)
-        with self.changed:
-            self.changed.wait_for(lambda: mine() or self.closed, timeout)
-            reply = mine()
-        if not reply or "error" in reply:
-            raise Gone(f"QEMU did not do {name}: {reply.get('error', {}).get('desc') if reply else 'no answer'}")
-        return reply["return"]
-
-    def reason(self):
-        """The last SHUTDOWN event's reason."""
-        return next((e["data"].get("reason") for e in reversed(self.events) if e["event"] == "SHUTDOWN"), None)
-
-
 class VM:
-    def __init__(self, kind="tiny", *, append="", services=None, available=None, files=None, memory=256, drives=(), qemu=(), deadline=180,
-                 disk_path=None, prepare=None, name=None, start=True, args=KERNEL_ARGS, accel="tcg", root="/dev/vda"):
-        """services: NAME -> text of NAME.ini, enabled; available: the same, not enabled; files: path in the guest -> text or bytes.
-        prepare(top): changes the mounted top level of the disk. drives: more images, /dev/vdb and on. qemu: more QEMU options.
-        deadline: seconds after which the machine is killed, counted from each start(). disk_path: use this disk, and keep it.
-        root: rast.root=, None for none. self.recording: set it to a replay.Recording between boots to have the disk's writes recorded."""
-        self.append, self.args, self.memory, self.drives, self.qemu, self.accel = append, args, memory, list(drives), list(qemu), accel
-        self.deadline, self.autostart, self.root, self.recording = deadline, start, root, None
+    def __init__(self, kind="tiny", *, append="", services=None, available=None, files=None, programs=(), memory=256, drives=(), net=False, qemu=(), deadline=180,
+                 disk_path=None, prepare=None, name=None, start=True, args=KERNEL_ARGS, accel="tcg", root="/dev/vda", up=False, cold=False):
+        """services: NAME -> text of NAME.ini, enabled; available: the same, not enabled; files: path in the guest -> text, bytes, a pathlib.Path to copy, or (one
+        of these, mode). programs: programs of this machine, which go into the guest's /usr/bin with the libraries that they need.
+        prepare(top): changes the mounted top level of the disk. drives: more raw images, or options as for QEMU's -drive: /dev/vdb and on. net: a network card
+        behind QEMU's user-mode network. qemu: more QEMU options. deadline: seconds after which the machine is killed, counted from each start().
+        disk_path: use this disk, and keep it. root: rast.root=, None for none. up: the first start() gives a machine that has booted already. cold: every boot
+        begins with the kernel. self.recording: set it to a replay.Recording between boots to have the disk's writes recorded."""
+        self.append, self.args, self.memory, self.drives, self.net, self.qemu, self.accel = append, args, memory, list(drives), net, list(qemu), accel
+        self.deadline, self.autostart, self.root, self.recording, self.cold = deadline, start, root, None, cold
         self.image = image.get(kind, build_dir())
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="rastos-vm-", dir=os.environ.get("RASTOS_VM_DIR")))
         self.log_path = self.dir / "serial.log"
         if os.environ.get("RASTOS_LOG_DIR"):
             self.log_path = pathlib.Path(os.environ["RASTOS_LOG_DIR"]) / f"{name or self.dir.name}.serial.log"
-        self.proc = self.serial = self.monitor = self.agent = None
+        self.process = self.saved_up = None
         self.disk = pathlib.Path(disk_path) if disk_path else self.dir / "disk.img"
+        content = {"services": services or {}, "available": available or {}, "files": files or {}, "programs": list(programs)}
+        if up:
+            assert not (prepare or disk_path or qemu or cold or self._early(append)), "a machine that is up is made from services, files and programs only"
+            self.saved_up = self._get_up(kind, content)
+            cache.run("cp", "--sparse=always", self.saved_up.disk, self.disk)
+            return
         if not self.disk.exists():
             cache.run("cp", "--sparse=always", self.image.disk, self.disk)
-        if services or available or files or prepare:
-            self.edit(lambda top: _prepare(top, services or {}, available or {}, files or {}, prepare))
+        if prepare or any(content.values()):
+            self.edit(lambda top: prepare_disk(top, **content, prepare=prepare))
 
     # --- the disk, while the machine is off ---
     def edit(self, change):
         """Change the disk: change(path of its top level). Only while the machine is off."""
-        assert not self.running, "the disk belongs to the running machine"
+        assert not self.running and not self.saved_up, "the disk belongs to the running machine"
         return disk.edit(self.disk, change)
 
     def put(self, path, content):
@@ -190,38 +92,95 @@ class VM:
 
     @property
     def running(self):
-        return self.proc is not None and self.proc.poll() is None
+        return self.process is not None and self.process.running
 
-    def start(self, append=None):
-        """Switch the machine on. append: kernel arguments for this boot in place of the usual ones of this VM."""
+    def start(self, append=None, cold=None):
+        """Switch the machine on. append: kernel arguments for this boot in place of the usual ones of this VM; cold likewise."""
         assert not self.running, "the machine runs already"
-        agent, agent_qemu = socket.socketpair()
-        qmp, qmp_qemu = socket.socketpair()
         extra = self.append if append is None else append
-        argv = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *MACHINE, *accelerator(self.accel), "-m", str(self.memory), "-no-reboot",
-                "-kernel", str(self.image.vmlinux), "-initrd", str(self.image.initramfs), "-append", self.command_line(extra),
-                "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
-                "-chardev", f"socket,id=qmp,fd={qmp_qemu.fileno()}", "-mon", "chardev=qmp,mode=control",
-                "-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,fd={agent_qemu.fileno()}", "-device", "virtserialport,chardev=agent,name=rast.agent",
-                "-device", "virtio-rng-pci", *self._disk_args(), *self.qemu]
-        (self.dir / "command").write_text(" ".join(argv))
-        self.errors = open(self.dir / "qemu.err", "w+b")
-        self.proc = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, pass_fds=(agent_qemu.fileno(), qmp_qemu.fileno()))
-        agent_qemu.close()
-        qmp_qemu.close()
-        self.started = time.monotonic()
-        self.serial, self.monitor, self.agent = Serial(self.proc, self.log_path), Monitor(qmp), Agent(agent)
-        self.timer = threading.Timer(self.deadline, self._too_late)
-        self.timer.daemon = True
-        self.timer.start()
-        self.overdue = False
+        saved, self.saved_up, was_up = self.saved_up, None, self.saved_up is not None
+        if not saved and not (self.cold if cold is None else cold):
+            saved = self._gate(extra)
+        if saved:
+            try:
+                self._resume(saved, "" if was_up else self._late(extra), was_up)
+                return self
+            except Gone as e:
+                self.process.kill()
+                if was_up:
+                    raise self.failure(f"{e} (remove {saved.path} if this happens again)") from None
+                cache.say(f"{e}; booting from the beginning, and throwing {saved.path} away")
+                self._ended()
+                cache.remove(saved.path)
+        self._launch(self.command_line(extra), [*self._drive_args(), *(["-nic", "user,model=virtio-net-pci"] if self.net else []), *self.qemu])
         return self
 
     def command_line(self, extra):
-        return " ".join(filter(None, [self.args, f"rast.root={self.root}" if self.root else "", extra]))
+        return " ".join(filter(None, [self.args, self._late(extra)]))
 
-    def _disk_args(self):
-        args = self.recording.qemu_args() if self.recording else ["-drive", f"file={self.disk},format=raw,if=virtio,cache=writeback"]
+    def _late(self, extra):
+        return " ".join(filter(None, [f"rast.root={self.root}" if self.root else "", extra]))
+
+    @staticmethod
+    def _early(extra):
+        """Arguments that have to be there when the kernel starts."""
+        return [w for w in extra.split() if not LATE.match(w)]
+
+    def _gate(self, extra):
+        """The saved machine that this boot can begin with; None if it can't."""
+        if self.qemu or self._early(extra) or self.args != KERNEL_ARGS or self.accel != "tcg" or os.environ.get("RASTOS_VM_COLD"):
+            return None
+        try:
+            return snapshot.gate(self.image, self.memory, self.disk.stat().st_size)
+        except cache.Failed as e:
+            cache.say(f"no machine could be saved at the boot gate, booting from the beginning: {e}")
+            return None
+
+    def _launch(self, cmdline, more=(), **kwargs):
+        root_disk = self.recording.qemu_args() if self.recording else raw_disk(self.disk)
+        self.process = Process(self.dir, self.image, cmdline, memory=self.memory, disk=root_disk, log_path=self.log_path, qemu=more, accel=self.accel, **kwargs)
+        self.proc, self.serial, self.monitor, self.agent = self.process.proc, self.process.serial, self.process.monitor, self.process.agent
+        self.overdue = False
+        self.timer = threading.Timer(self.deadline, self._too_late)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def _resume(self, saved, arguments, was_up, ram=None):
+        self._launch(snapshot.CMDLINE, ram=ram or Ram(saved.ram, False), incoming=True)
+        snapshot.restore(self.process, saved)
+        for i, options in enumerate(self.drives):
+            self.process.plug_drive(options, f"drive{i}")
+        if self.net:
+            self.process.plug_network()
+        if was_up:
+            self.agent.resume()
+        else:
+            self.process.gate.sendall(f"{arguments}\n".encode())
+
+    def _get_up(self, kind, content):
+        """A machine of this content that has booted: the one that is saved, or a new one."""
+        gate = snapshot.gate(self.image, self.memory, self.disk_size)
+        parts = [repr(sorted((k, _identity(v)) for k, v in part.items())) if isinstance(part, dict) else [_identity(pathlib.Path(p)) for p in part] for part in content.values()]
+        recipe = cache.digest(gate.path.name, self.image.disk.parent.name, self.append, self.root, cache.HERE / "vm.py", cache.HERE / "place.py", *parts)
+
+        def make(tmp):
+            tmp.mkdir()
+            with VM(kind, append=self.append, root=self.root, memory=self.memory, start=False, disk_path=tmp / "disk.img", **content) as vm:
+                cache.run("cp", "--sparse=always", gate.ram, tmp / "ram.img")
+                try:
+                    vm._resume(gate, vm._late(self.append), False, Ram(tmp / "ram.img", True))
+                    vm.check("rastctl wait --timeout 60 && sync", timeout=70)
+                    snapshot.save(vm.process, tmp)
+                except (Gone, AssertionError) as e:
+                    raise cache.Failed(str(e)) from e
+        return snapshot.Saved(cache.artefact("up", recipe, "0", make, "a saved machine that is up", keep=16))
+
+    @property
+    def disk_size(self):
+        return self.image.disk.stat().st_size
+
+    def _drive_args(self):
+        args = []
         for extra in self.drives:
             args += ["-drive", extra if "=" in str(extra) else f"file={extra},format=raw,if=virtio"]
         return args
@@ -232,8 +191,7 @@ class VM:
 
     def power_cut(self):
         """The machine is off, now. What it had handed to its disk is on the disk; replay.py has the harsher kind."""
-        if self.running:
-            self.proc.send_signal(signal.SIGKILL)
+        self.process.kill()
         return self._ended()
 
     def wait_exit(self, timeout=60):
@@ -247,14 +205,11 @@ class VM:
         return self._ended()
 
     def _ended(self):
-        self.proc.wait()
         self.timer.cancel()
-        self.serial.thread.join(10)
-        self.monitor.thread.join(10)
-        return Exit(self.monitor.reason(), self.proc.returncode)
+        return self.process.ended()
 
     def close(self):
-        if self.proc:
+        if self.process:
             self.power_cut()
         if not os.environ.get("RASTOS_KEEP_VM"):
             shutil.rmtree(self.dir, ignore_errors=True)
@@ -266,11 +221,8 @@ class VM:
         return self.serial.text
 
     def failure(self, text):
-        errors = ""
-        if self.proc:
-            self.errors.seek(0)
-            errors = self.errors.read().decode(errors="replace")
-        tail = "\n".join((self.serial.text if self.serial else "").splitlines()[-40:])
+        errors = self.process.complaints() if self.process else ""
+        tail = "\n".join((self.serial.text if self.process else "").splitlines()[-40:])
         return AssertionError(f"{text}\n--- the serial console's last lines ({self.log_path})\n{tail}" + (f"\n--- QEMU said\n{errors}" if errors else ""))
 
     def expect(self, pattern, timeout=30):
@@ -320,9 +272,11 @@ class VM:
         assert result.ok, repr(result)
         return result.out_bytes
 
-    def copy_in(self, path, content):
-        data = content.encode() if isinstance(content, str) else content
-        result = self.run(["sh", "-c", 'mkdir -p "$(dirname "$0")" && cat > "$0"', path], stdin=data)
+    def copy_in(self, path, content, mode=None):
+        """Write a file into the running guest; content: text, bytes, or a pathlib.Path of this machine."""
+        data = content.read_bytes() if isinstance(content, pathlib.Path) else content.encode() if isinstance(content, str) else content
+        mode = mode if mode is not None else content.stat().st_mode & 0o777 if isinstance(content, pathlib.Path) else 0o644
+        result = self.run(["sh", "-c", 'mkdir -p "$(dirname "$0")" && cat > "$0" && chmod "$1" "$0"', path, f"{mode:o}"], stdin=data)
         assert result.ok, repr(result)
 
     def wait_until(self, command, timeout=30, every=0.2):
@@ -353,61 +307,18 @@ class VM:
                 raise self.failure(f"service {name} is {now}, not {state}, after {timeout} s")
             time.sleep(0.1)
 
+    def wait_up(self, timeout=60):
+        """Wait until the boot target is up."""
+        self.check(f"rastctl wait --timeout {timeout}", timeout=timeout + 10)
+
     def power_off(self, timeout=60):
         """Ask for an orderly power-off and wait for it."""
         self.spawn("rastctl poweroff")
         return self.wait_exit(timeout)
 
 
-def put_file(top, path, content, mode=None):
-    """Write a file where the guest will see it: in each snapshot's /etc, in a shared subvolume, or in each snapshot's read-only tree."""
-    first, _, rest = path.strip("/").partition("/")
-    snapshots = f"{top}/.snapshots"
-    shared = {"home": "@home", "root": "@root", "srv": "@srv", "var": "@var"}
-    if path.startswith("/var/lib/rastos/"):
-        places = [f"{top}/@rastos/{path.removeprefix('/var/lib/rastos/')}"]
-    elif path.startswith("/var/log/"):
-        places = [f"{top}/@log/{path.removeprefix('/var/log/')}"]
-    elif first in shared:
-        places = [f"{top}/{shared[first]}/{rest}"]
-    elif first == "etc":
-        places = [f"{snapshots}/etc/{e}/{rest}" for e in os.listdir(f"{snapshots}/etc")]
-    else:
-        for root in os.listdir(f"{snapshots}/rootfs"):
-            with writable(f"{snapshots}/rootfs/{root}"):
-                _write(f"{snapshots}/rootfs/{root}/{path.strip('/')}", content, mode)
-        return
-    for place in places:
-        _write(place, content, mode)
-
-
-@contextlib.contextmanager
-def writable(subvolume):
-    cache.run("btrfs", "property", "set", "-ts", subvolume, "ro", "false")
-    yield
-    cache.run("btrfs", "property", "set", "-ts", subvolume, "ro", "true")
-
-
-def _write(place, content, mode):
-    os.makedirs(os.path.dirname(place), exist_ok=True)
-    if isinstance(content, tuple):  # (content, mode)
-        content, mode = content
-    with open(place, "wb") as f:
-        f.write(content.encode() if isinstance(content, str) else content)
-    if mode is not None:
-        os.chmod(place, mode)
-
-
-def _prepare(top, services, available, files, prepare):
-    for name, text in {**available, **services}.items():
-        put_file(top, f"/etc/rastos/services/{name}.ini", text)
-    for etc in os.listdir(f"{top}/.snapshots/etc"):
-        enabled = f"{top}/.snapshots/etc/{etc}/rastos/enabled"
-        os.makedirs(enabled, exist_ok=True)
-        for name in services:
-            with contextlib.suppress(FileExistsError):
-                os.symlink(f"../services/{name}.ini", f"{enabled}/{name}")
-    for path, content in files.items():
-        put_file(top, path, content)
-    if prepare:
-        prepare(top)
+def _identity(content):
+    """What a file's content is, as text: for the names of saved machines."""
+    if isinstance(content, tuple):
+        return repr((_identity(content[0]), content[1]))
+    return f"{content} {cache.digest(content)}" if isinstance(content, pathlib.Path) else repr(content)

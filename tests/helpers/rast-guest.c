@@ -4,21 +4,25 @@
  * side. Several commands run at the same time, told apart by id. Statically linked and without a dependency, so that it
  * works in a rescue shell, and while everything of rastOS is broken on purpose.
  *
- * host to guest: RUN (argv, each NUL-terminated; an empty one ends it; the rest is stdin), KILL (SIGKILL to the command's process group).
+ * host to guest: RUN (argv, each NUL-terminated; an empty one ends it; the rest is stdin), KILL (SIGKILL to the command's process group),
+ * RESUME (the machine was saved and is restored: int64 nanoseconds, what the clock is now, and 32 bytes for the random pool; answered by HELLO).
  * guest to host: HELLO (the agent has started: whatever ran before is over), OUT, ERR (pieces of output), EXIT (int32: wait status). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAGIC 0x4152u
@@ -27,7 +31,7 @@
 #define ARGS 64
 #define PAYLOAD_MAX (64u << 20)
 
-enum { RUN = 1, KILL, HELLO = 16, OUT, ERR, EXIT };
+enum { RUN = 1, KILL, RESUME, HELLO = 16, OUT, ERR, EXIT };
 
 struct frame {
 	uint16_t magic;
@@ -212,6 +216,25 @@ static void run(uint32_t id, char *payload, size_t len)
 	*j = (struct job){ .id = id, .pid = pid, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0), .in = in[1], .out = out[0], .err = err[0], .payload = payload, .in_pos = stdin_at, .in_end = len };
 }
 
+/* Two machines restored from one state would show the same time and draw the same random numbers. */
+static void resume(const char *payload, size_t len)
+{
+	struct { int64_t ns; unsigned char seed[32]; } told;
+	struct { struct rand_pool_info info; unsigned char seed[sizeof told.seed]; } add = { .info = { .entropy_count = 256, .buf_size = sizeof told.seed } };
+
+	if (len != sizeof told)
+		return;
+	memcpy(&told, payload, sizeof told);
+	memcpy(add.seed, told.seed, sizeof told.seed);
+	clock_settime(CLOCK_REALTIME, &(struct timespec){ told.ns / 1000000000, told.ns % 1000000000 });
+	int fd = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &add) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
+		perror("rast-guest: reseed the random numbers");
+	if (fd >= 0)
+		close(fd);
+	send_frame(HELLO, 0, "", 0);
+}
+
 static void request(void)
 {
 	struct frame f;
@@ -227,6 +250,8 @@ static void request(void)
 		run(f.id, payload, f.len);
 		return;
 	}
+	if (f.type == RESUME)
+		resume(payload, f.len);
 	for (size_t i = 0; f.type == KILL && i < JOBS; i++)
 		if (jobs[i].pid && jobs[i].id == f.id)
 			kill(-jobs[i].pid, SIGKILL);

@@ -22,7 +22,7 @@ def ledger(vm):
 
 def a_cold_boot_brings_up_every_service_and_marks_the_snapshot_good():
     names = [f"s{i}" for i in range(10)]
-    with VM(services={n: SLEEP for n in names}) as vm:
+    with VM(services={n: SLEEP for n in names}, cold=True) as vm:
         vm.check("rastctl wait --timeout 60", timeout=70)
         states = vm.services()
         assert all(states[n]["state"] == "up" for n in names), states
