@@ -135,6 +135,8 @@ static int store(const struct parser *ps, const struct opt *o, const char *value
 		if (parse_duration(value, o->to) < 0)
 			return usage_error(ps, "--%s=%s: not a duration; write 5s, 500ms, 2min 30s or infinity", o->name, value);
 		return 0;
+	case OPT_LIST:
+		return strv_push(o->to, value) < 0 ? usage_error(ps, "--%s: no memory", o->name) : 0;
 	case OPT_GROUP:
 		break;
 	}
@@ -301,6 +303,6 @@ int program_main(const struct program *p, int argc, char **argv, void *data)
 	argv += group;
 	ps = (struct parser){ .program = p, .verb = v, .argc = argc, .argv = argv, .n_sets = 3,
 		.sets = { { v->opts, v->n_opts }, { p->opts, p->n_opts }, { opt_builtin, ARRAY_SIZE(opt_builtin) } } };
-	r = parse_words(&ps, false);
+	r = parse_words(&ps, v->in_order);
 	return r != 0 ? r : v->run(1 + ps.n_operands, argv, data);
 }

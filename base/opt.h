@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum opt_kind { OPT_FLAG, OPT_STRING, OPT_INT, OPT_DURATION, OPT_GROUP /* a heading in the help */ };
+enum opt_kind { OPT_FLAG, OPT_STRING, OPT_INT, OPT_DURATION, OPT_LIST /* may be given several times */, OPT_GROUP /* a heading in the help */ };
 
 struct opt {
 	const char *name;  /* long name without dashes; the heading for OPT_GROUP */
@@ -17,7 +17,7 @@ struct opt {
 	enum opt_kind kind;
 	const char *arg;   /* name of the value in the help: "FILE" */
 	const char *help;  /* one line */
-	void *to;          /* bool *, const char **, long *, uint64_t * (microseconds) */
+	void *to;          /* bool *, const char **, long *, uint64_t * (microseconds), char *** (strv_free) */
 };
 
 struct verb {
@@ -27,6 +27,7 @@ struct verb {
 	int (*run)(int argc, char **argv, void *data); /* returns the exit status; argv[0] is the (second word of the) verb */
 	const struct opt *opts; size_t n_opts;         /* options of this verb, besides the program's */
 	const char *complete;  /* what its operands are, for the shell completion: "service", "file", "$(command)" for what that prints, "" */
+	bool in_order;         /* its options end at the first operand: what comes behind is another program's */
 };
 
 struct program {

@@ -10,6 +10,7 @@ static bool quiet, force;
 static const char *file;
 static long number;
 static uint64_t timeout_us;
+static char **list;
 static char ran[200];
 
 static int run(int argc, char **argv, void *data)
@@ -40,6 +41,10 @@ static const struct verb verbs[] = {
 static const struct program with_verbs = { "tool", "Do things.", "tool(1)", opts, ARRAY_SIZE(opts), verbs, ARRAY_SIZE(verbs), NULL, "1.2" };
 static const struct program plain = { "plain", "Do one thing.", NULL, opts, ARRAY_SIZE(opts), NULL, 0, "[FILE...]", NULL };
 
+static const struct opt exec_opts[] = { { "env", 'e', OPT_LIST, "K=V", "Set a variable", &list } };
+static const struct verb exec_verbs[] = { { "exec", "ID CMD...", "Run a command", run, exec_opts, 1, "", true }, { "cat", "FILE", "Print", run, exec_opts, 1, "", false } };
+static const struct program runner = { "tool", "Run things.", NULL, opts, ARRAY_SIZE(opts), exec_verbs, ARRAY_SIZE(exec_verbs), NULL, NULL };
+
 #define ARGV(...) (char *[]){ (char *)"tool", __VA_ARGS__ __VA_OPT__(,) NULL }
 #define W(s) ((char *)(s))
 
@@ -47,6 +52,30 @@ static int main_of(char **argv)
 {
 	return program_main(&with_verbs, (int)strv_len(argv), argv, NULL);
 }
+
+START_TEST(an_option_that_may_be_given_several_times_adds_up)
+{
+	char **argv = ARGV(W("cat"), W("-e"), W("A=1"), W("--env=B=2"), W("x"), W("-eC=3"));
+
+	ck_assert_int_eq(program_main(&runner, (int)strv_len(argv), argv, NULL), 0);
+	ck_assert_uint_eq(strv_len(list), 3);
+	ck_assert_str_eq(list[1], "B=2");
+	ck_assert_str_eq(list[2], "C=3");
+	strv_free(list);
+	list = NULL;
+}
+END_TEST
+
+START_TEST(another_programs_options_are_left_alone)
+{
+	char **argv = ARGV(W("exec"), W("--number=3"), W("id"), W("ls"), W("-q"), W("--force"));
+
+	quiet = false;
+	ck_assert_int_eq(program_main(&runner, (int)strv_len(argv), argv, NULL), 0);
+	ck_assert(number == 3 && !quiet);
+	ck_assert_str_eq(ran, "exec id ls -q --force");
+}
+END_TEST
 
 START_TEST(options_come_in_every_form_of_getopt_long)
 {
@@ -255,7 +284,7 @@ START_TEST(zsh_and_fish_scripts_quote_the_help)
 }
 END_TEST
 
-PROMISES("base: options", options_come_in_every_form_of_getopt_long, operands_may_come_between_options_and_after_two_dashes,
+PROMISES("base: options", an_option_that_may_be_given_several_times_adds_up, another_programs_options_are_left_alone, options_come_in_every_form_of_getopt_long, operands_may_come_between_options_and_after_two_dashes,
 	a_verb_has_its_own_options_and_the_programs, the_exit_status_is_that_of_the_verb, values_are_checked,
 	a_typing_error_is_answered_with_what_was_meant, a_command_may_have_two_words, the_help_is_grouped_and_aligned, the_man_page_list_escapes_hyphens,
 	bash_completes_verbs_options_services_and_files, zsh_and_fish_scripts_quote_the_help)
