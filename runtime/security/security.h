@@ -16,12 +16,7 @@
 #include "base/err.h"
 #include "runtime/spec/spec.h"
 
-/* Capabilities: names and numbers (linux/capability.h). */
-int cap_from_name(const char *name);    /* "CAP_CHOWN" -> 0; -EINVAL */
-const char *cap_name(unsigned cap);     /* NULL above the last one known */
-#define CAP_N 41                        /* known ones, 0 to 40 */
-int cap_last(void);                     /* the kernel's last one */
-
+/* Capabilities (capabilities(7)); their names are oci_cap_name() and oci_cap_parse(). */
 int sec_bounding(const struct oci_caps *caps, const char **what); /* drop from the bounding set what isn't in caps; needs CAP_SETPCAP if that is something */
 /* setgroups (not when groups are denied by the user namespace: pass keep_groups), setresgid, setresuid; permitted capabilities stay until sec_caps(). umask too. */
 int sec_user(const struct oci_user *user, bool keep_groups, const char **what);
@@ -39,7 +34,7 @@ int sec_oom_score(int procfd, int score, const char **what);
 int sec_apparmor_exec(int procfd, const char *profile, const char **what); /* takes effect at execve */
 int sec_selinux_exec(int procfd, const char *label, const char **what);
 
-/* The same labels for sockets and keys; and is there such a module at all? For errors before anything is made. */
+/* Is there such a module at all? For errors before anything is made. */
 bool lsm_apparmor_enabled(void);
 bool lsm_selinux_enabled(void);
 
@@ -47,6 +42,9 @@ bool lsm_selinux_enabled(void);
 int sec_landlock(const struct oci_landlock *l, int rootfd, const char **what);
 int landlock_abi(void);                                           /* 0: none */
 int landlock_check(const struct oci_landlock *l, struct err *e);  /* can this kernel do what is asked for? */
+/* The same for all of a process's and container's settings that need a kernel, module or mount that may be missing (AppArmor, SELinux, resctrl,
+ * Landlock). Errors name the JSON path. */
+int sec_check(const struct oci_spec *spec, const struct oci_process *process, struct err *e);
 
 /* Intel RDT (Documentation/arch/x86/resctrl.rst): make or check the group and put pid into it. id: the container's. */
 struct rdt {
@@ -55,7 +53,7 @@ struct rdt {
 	char *monitor;  /* mon_groups/ID, or NULL */
 };
 int rdt_apply(const struct oci_intel_rdt *rdt, const char *id, pid_t pid, struct rdt *ret, struct err *e);
-int rdt_remove(const struct rdt *rdt);
+int rdt_remove(const struct rdt *rdt); /* what was made; -ENOENT is success */
 void rdt_free(struct rdt *rdt);
 
 #endif

@@ -67,10 +67,29 @@ NAMES(cap, "a capability",
 	SAME(CAP_SETFCAP), SAME(CAP_MAC_OVERRIDE), SAME(CAP_MAC_ADMIN), SAME(CAP_SYSLOG), SAME(CAP_WAKE_ALARM), SAME(CAP_BLOCK_SUSPEND),
 	SAME(CAP_AUDIT_READ), SAME(CAP_PERFMON), SAME(CAP_BPF), SAME(CAP_CHECKPOINT_RESTORE))
 
+int oci_cap_parse(const char *name)
+{
+	const struct name *n = names_find(&cap_names, name);
+
+	return n ? (int)n->value : -EINVAL;
+}
+
+const char *oci_cap_name(unsigned cap) /* the table is in the order of the numbers */
+{
+	return cap < cap_names.n ? cap_v[cap].name : NULL;
+}
+
 NAMES(rlimit, "a resource limit",
 	SAME(RLIMIT_AS), SAME(RLIMIT_CORE), SAME(RLIMIT_CPU), SAME(RLIMIT_DATA), SAME(RLIMIT_FSIZE), SAME(RLIMIT_LOCKS), SAME(RLIMIT_MEMLOCK),
 	SAME(RLIMIT_MSGQUEUE), SAME(RLIMIT_NICE), SAME(RLIMIT_NOFILE), SAME(RLIMIT_NPROC), SAME(RLIMIT_RSS), SAME(RLIMIT_RTPRIO),
 	SAME(RLIMIT_RTTIME), SAME(RLIMIT_SIGPENDING), SAME(RLIMIT_STACK))
+
+int oci_rlimit_parse(const char *name)
+{
+	const struct name *n = names_find(&rlimit_names, name);
+
+	return n ? (int)n->value : -EINVAL;
+}
 
 #define SCHED_ISO 4 /* reserved in include/uapi/linux/sched.h, never made */
 

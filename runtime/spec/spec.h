@@ -356,6 +356,9 @@ const char *oci_ns_proc_name(enum oci_ns_kind kind); /* "net", of /proc/PID/ns *
 int oci_ns_clone_flag(enum oci_ns_kind kind);      /* CLONE_NEWNET */
 int oci_ns_parse(const char *name);                /* enum oci_ns_kind, or -EINVAL */
 const char *oci_hook_name(enum oci_hook_kind kind); /* "createRuntime" */
+int oci_cap_parse(const char *name);               /* "CAP_CHOWN" is 0; -EINVAL */
+const char *oci_cap_name(unsigned cap);            /* NULL above the last known one */
+int oci_rlimit_parse(const char *name);            /* "RLIMIT_NOFILE" to RLIMIT_NOFILE; -EINVAL */
 /* Options in the form of config.json's mounts[].options, for `mounts add` and for services; m->options is what they come from. path is for the message. */
 int oci_mount_parse_options(struct oci_arena *arena, struct oci_mount *m, const char *path, struct err *e);
 /* "0-3,7"; path is for the message */
