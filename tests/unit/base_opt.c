@@ -43,7 +43,7 @@ static const struct program plain = { "plain", "Do one thing.", NULL, opts, ARRA
 
 static const struct opt exec_opts[] = { { "env", 'e', OPT_LIST, "K=V", "Set a variable", &list } };
 static const struct verb exec_verbs[] = { { "exec", "ID CMD...", "Run a command", run, exec_opts, 1, "", true }, { "cat", "FILE", "Print", run, exec_opts, 1, "", false } };
-static const struct program runner = { "tool", "Run things.", NULL, opts, ARRAY_SIZE(opts), exec_verbs, ARRAY_SIZE(exec_verbs), NULL, NULL };
+static const struct program wrapper = { "tool", "Run things.", NULL, opts, ARRAY_SIZE(opts), exec_verbs, ARRAY_SIZE(exec_verbs), NULL, NULL };
 
 #define ARGV(...) (char *[]){ (char *)"tool", __VA_ARGS__ __VA_OPT__(,) NULL }
 #define W(s) ((char *)(s))
@@ -57,7 +57,7 @@ START_TEST(an_option_that_may_be_given_several_times_adds_up)
 {
 	char **argv = ARGV(W("cat"), W("-e"), W("A=1"), W("--env=B=2"), W("x"), W("-eC=3"));
 
-	ck_assert_int_eq(program_main(&runner, (int)strv_len(argv), argv, NULL), 0);
+	ck_assert_int_eq(program_main(&wrapper, (int)strv_len(argv), argv, NULL), 0);
 	ck_assert_uint_eq(strv_len(list), 3);
 	ck_assert_str_eq(list[1], "B=2");
 	ck_assert_str_eq(list[2], "C=3");
@@ -71,7 +71,7 @@ START_TEST(another_programs_options_are_left_alone)
 	char **argv = ARGV(W("exec"), W("--number=3"), W("id"), W("ls"), W("-q"), W("--force"));
 
 	quiet = false;
-	ck_assert_int_eq(program_main(&runner, (int)strv_len(argv), argv, NULL), 0);
+	ck_assert_int_eq(program_main(&wrapper, (int)strv_len(argv), argv, NULL), 0);
 	ck_assert(number == 3 && !quiet);
 	ck_assert_str_eq(ran, "exec id ls -q --force");
 }
