@@ -10,6 +10,7 @@
 #define S(member) offsetof(struct oci_seccomp, member)
 #define TABLE(name, check_fn) const struct table name##_table = { name##_fields, ARRAY_SIZE(name##_fields), check_fn }
 #define ERRNO_MAX 4095 /* MAX_ERRNO of the kernel */
+#define WAIT_KILLABLE_RECV (1U << 5) /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19 */
 #define EPERM_ 1       /* what an action returns that says no errno */
 
 /* The action at object[key] with the errno at object[errno_key]. */
@@ -175,6 +176,10 @@ static int check_seccomp(const struct at *o, void *to)
 		s->notifies |= s->rules[i].action == SCMP_ACT_NOTIFY;
 	if (!at_member(o, "flags").j) /* as runc: without the mitigation that the kernel would otherwise switch on for filters */
 		s->flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+	if ((s->flags & WAIT_KILLABLE_RECV) && !s->notifies) {
+		struct at flags = at_member(o, "flags");
+		return at_fail(&flags, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is for SCMP_ACT_NOTIFY, which no entry of syscalls has; leave it out");
+	}
 	r = check_listener(o, s);
 	return r < 0 ? r : canonical(o, s);
 }
@@ -186,6 +191,6 @@ static const struct field seccomp_fields[] = {
 	{ "flags", K_READ, 0, 0, .read = read_flags, .help = "flags of seccomp(2); when the key is missing, SECCOMP_FILTER_FLAG_SPEC_ALLOW, as in runc" },
 	{ "listenerPath", K_STR, ABSOLUTE, S(listener_path), .help = "the listener and the container process state are sent there; needed with SCMP_ACT_NOTIFY, else nothing" },
 	{ "listenerMetadata", K_STR, 0, S(listener_metadata), .help = "`metadata` of that state" },
-	{ "syscalls", K_LIST, 0, S(rules), S(n_rules), sizeof(struct oci_seccomp_rule), &rule_table, .help = "" },
+	{ "syscalls", K_LIST, 0, S(rules), S(n_rules), sizeof(struct oci_seccomp_rule), &rule_table, .help = "of two entries that contradict each other the first counts, as in libseccomp" },
 };
 TABLE(seccomp, check_seccomp);
