@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ sys.path.insert(0, str(TOP / "tests/lib"))
 import tap  # noqa: E402
 from rastvm import cache  # noqa: E402
 
-OUT = TOP / "build-tests"
+OUT = pathlib.Path(os.environ.get("RASTOS_TESTS_OUT") or TOP / "build-tests")
 LOGS = OUT / "logs"
 CPUS = len(os.sched_getaffinity(0))
 PATH = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"  # Debian's own programs, whatever else a developer has installed
@@ -32,6 +33,7 @@ BUILDS = {
     "clang": ["--buildtype=debug", "-Doptimization=1", "-Dfuzzers=true", "-Dsanitize=address,undefined"],
 }
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=99"}
+FUZZERS = sorted((TOP / "tests/fuzz").glob("fuzz_*.c"))
 FUZZ_SECONDS = 6
 UNIT_TIMEOUT, INTEGRATION_TIMEOUT, VM_TIMEOUT = 600, 900, 900
 
@@ -43,6 +45,7 @@ class Suite:
         self.lock = threading.Lock()
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.failures, self.children = [], set()
+        self.cpu, self.times = threading.local(), {}
 
     def report(self, group, points, seconds, log):
         with self.lock:
@@ -64,11 +67,10 @@ class Suite:
                                  env={**os.environ, "PATH": PATH, **(env or {})}, start_new_session=True)
             with self.lock:
                 self.children.add(p)
-            try:
-                p.wait(timeout)
-            except subprocess.TimeoutExpired:
+            if not _dead_within(p, timeout):
                 _kill_group(p)
                 out.write(f"\nkilled: no end after {timeout} s\n".encode())
+            self.cpu.seconds = getattr(self.cpu, "seconds", 0) + _reap(p)
             with self.lock:
                 self.children.discard(p)
         return p.returncode, log.read_text(errors="replace"), log
@@ -79,11 +81,26 @@ class Suite:
                 _kill_group(p)
 
 
+def _dead_within(p, timeout):
+    fd = os.pidfd_open(p.pid)
+    waiter = select.poll()
+    waiter.register(fd, select.POLLIN)
+    dead = waiter.poll(timeout * 1000)
+    os.close(fd)
+    return dead
+
+
+def _reap(p):
+    """Take a dead child's status; returns the seconds of processor time that it and its children took."""
+    _, status, usage = os.wait4(p.pid, 0)
+    p.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
+
+
 def _kill_group(p):
     """The session of a child that we started and have not reaped yet."""
-    if p.poll() is None:
+    if p.returncode is None:
         os.killpg(p.pid, signal.SIGKILL)
-        p.wait()
 
 
 class Task:
@@ -98,7 +115,7 @@ _build_locks = {kind: threading.Lock() for kind in BUILDS}
 _built = {}
 
 
-def build(suite, kind, jobs):
+def build(suite, kind):
     """Configure and compile once; reports as a test of its own. True when it worked."""
     with _build_locks[kind]:
         if kind in _built:
@@ -114,8 +131,11 @@ def build(suite, kind, jobs):
             if status == 0:
                 stamp.write_text(" ".join(options))
         if status == 0:
-            status, _, log = suite.run(f"build-{kind}", ["ninja", "-C", folder, f"-j{jobs}"], 1200)
+            fuzzers = [f"tests/fuzz/{p.stem}" for p in FUZZERS] if kind == "clang" else []
+            status, _, log = suite.run(f"build-{kind}", ["ninja", "-C", folder, f"-j{CPUS}", "all", *fuzzers], 1200)
         _built[kind] = status == 0
+        suite.times[f"build/{kind}"] = (time.monotonic() - began, getattr(suite.cpu, "seconds", 0))
+        suite.cpu.seconds = 0
         suite.report("build", [tap.Point(f"{kind} ({' '.join(BUILDS[kind])})", "passed" if status == 0 else "failed")], time.monotonic() - began, log)
         return _built[kind]
 
@@ -204,8 +224,10 @@ def images(suite):
     with _image_lock:
         if not _images:
             os.environ["RASTOS_BUILD"] = str(OUT / "release")
-            from rastvm import image
-            _images["RASTOS_IMAGE_TINY"] = image.get("tiny", OUT / "release").reference
+            from rastvm import image, snapshot
+            tiny = image.get("tiny", OUT / "release")
+            snapshot.gate(tiny, 256, tiny.disk.stat().st_size)
+            _images["RASTOS_IMAGE_TINY"] = tiny.reference
         return dict(_images)
 
 
@@ -225,10 +247,6 @@ def fuzzer(path):
 
     def work(suite):
         began = time.monotonic()
-        status, _, log = suite.run(f"build-{name}", ["ninja", "-C", OUT / "clang", "-j1", f"tests/fuzz/{name}"], 600)
-        if status != 0:
-            suite.report("fuzz", [tap.Point(f"{name}: it could not be built", "failed")], 0, log)
-            return
         binary, found, corpus = OUT / "clang/tests/fuzz" / name, OUT / "fuzz" / name, TOP / "tests/fuzz/corpus" / name
         (found / "new").mkdir(parents=True, exist_ok=True)
         argv = [binary, f"-max_total_time={FUZZ_SECONDS}", "-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={found}/", found / "new", corpus]
@@ -286,7 +304,7 @@ def all_tasks():
     for path in sorted((TOP / "tests/vm").glob("test_*.py")):
         tasks += [vm_test(path, f) for f in functions_of(path)]
     tasks.append(boot_check())
-    tasks += [fuzzer(path) for path in sorted((TOP / "tests/fuzz").glob("fuzz_*.c"))]
+    tasks += [fuzzer(path) for path in FUZZERS]
     files = compiled(c_files())
     parts = max(1, len(files) // 12)
     tasks += [tidy(files[i::parts], i + 1, parts) for i in range(parts)]
@@ -309,15 +327,39 @@ def wanted(tasks, args):
     return [t for t in chosen if not (args.no_vm and t.name.startswith("vm/"))]
 
 
-def run_task(suite, task, jobs):
+def run_task(suite, task):
+    suite.cpu.seconds = 0
     began = time.monotonic()
     try:
-        if all([build(suite, kind, jobs) for kind in task.needs]):
+        if all([build(suite, kind) for kind in task.needs]):
             task.work(suite)
         else:
             suite.report(task.name.split("/")[0], [tap.Point(f"{task.name}: not run, its build failed", "failed")], 0, LOGS / f"build-{task.needs[0]}.log")
     except Exception as e:  # pylint: disable=broad-except
         suite.report(task.name.split("/")[0], [tap.Point(f"{task.name}: {e}", "failed")], time.monotonic() - began, LOGS / "none")
+    suite.times[task.name] = (time.monotonic() - began, suite.cpu.seconds)
+
+
+def last_times():
+    """What each task took in the last run: the longest begin first, so that none runs alone at the end."""
+    try:
+        return json.loads((OUT / "times.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def print_times(suite, longest=12):
+    """Where the time went: seconds of the clock and of the processors, per group, and of the tasks that took longest."""
+    (OUT / "times.json").write_text(json.dumps({**last_times(), **suite.times}))
+    groups = {}
+    for name, (wall, cpu) in suite.times.items():
+        before = groups.setdefault(name.split("/")[0], [0, 0, 0])
+        groups[name.split("/")[0]] = [before[0] + wall, before[1] + cpu, before[2] + 1]
+    print("\n  elapsed processor")
+    for name, (wall, cpu, n) in sorted(groups.items(), key=lambda g: -g[1][0]):
+        print(f"{wall:7.0f} s {cpu:7.0f} s  {name} ({n})")
+    for name, (wall, cpu) in sorted(suite.times.items(), key=lambda t: -t[1][0])[:longest]:
+        print(f"{wall:7.1f} s {cpu:7.1f} s  {name}")
 
 
 def main():
@@ -331,16 +373,17 @@ def main():
     LOGS.mkdir(parents=True, exist_ok=True)
     suite = Suite()
     began = time.monotonic()
-    per_build = max(1, CPUS // args.jobs)
-    if any("release" in t.needs for t in tasks):
-        build(suite, "release", CPUS)  # nearly everything waits for this one: it gets the whole machine
+    for kind in [k for k in BUILDS if any(k in t.needs for t in tasks)]:
+        build(suite, kind)  # each gets the whole machine: a task that waits for another's build would keep a place for nothing
     pool = concurrent.futures.ThreadPoolExecutor(args.jobs)
     try:
-        futures = [pool.submit(run_task, suite, t, per_build) for t in sorted(tasks, key=lambda t: -t.seconds)]
+        known = last_times()
+        futures = [pool.submit(run_task, suite, t) for t in sorted(tasks, key=lambda t: -known.get(t.name, [t.seconds])[0])]
         concurrent.futures.wait(futures)
     except KeyboardInterrupt:
         suite.stop()
         os._exit(130)  # tasks in other threads would go on to their next program
+    print_times(suite)
     minutes, seconds = divmod(int(time.monotonic() - began), 60)
     print(f"\n{minutes} min {seconds} s")
     for name, log in suite.failures:
