@@ -86,6 +86,12 @@ def _remove_unused(paths):
         os.close(fd)
 
 
+def remove_old(folder, keep):
+    """Keep so many of the files of a folder, those written last."""
+    for old in sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime)[:-keep]:
+        old.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def lock(name):
     """One builder at a time per artefact, across processes; goes away with the process."""

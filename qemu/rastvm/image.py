@@ -1,4 +1,5 @@
 """Images: a kernel, an initramfs and a btrfs disk with two snapshots. Cached by content: unchanged parts are never made twice."""
+import json
 import os
 import pathlib
 import shutil
@@ -27,6 +28,24 @@ class Image:
 def installed(build, to):
     """`meson install` of the build under `to`, stripped; only what a running machine needs."""
     cache.run("meson", "install", "-C", build, "--no-rebuild", "--strip", "--destdir", to)
+    cache.remove(to / "usr/share/man")
+
+
+def _state(kind, build):
+    """What an image is made from, told by sizes and times alone: looking is much faster than making it to see that nothing has changed."""
+    paths = [build / "build.ninja", BUSYBOX, pathlib.Path("/var/lib/apt/lists"), cache.TOP / "packages.txt", *cache.HERE.glob("*.py"), *OVERLAY.rglob("*"), *_helpers(build)]
+    try:
+        installs = json.loads((build / "meson-info/intro-installed.json").read_text())
+        paths += [pathlib.Path(p) for p in installs if os.path.isabs(p)]  # the others are links, which build.ninja stands for
+        seen = [(str(p), s.st_size, s.st_mtime_ns) for p in paths if (s := p.lstat())]
+    except (OSError, ValueError):
+        return None
+    return cache.root() / "seen" / cache.digest(kind, repr(sorted(seen)))
+
+
+def _helpers(build):
+    """Programs that only guests need."""
+    return sorted(p for p in (build / "tests/helpers").glob("*") if p.is_file() and os.access(p, os.X_OK))
 
 
 def _base(kind, kern):
@@ -106,14 +125,31 @@ def _ledger(top, rastinit, snapshots):
 
 def get(kind, build):
     """The image of this kind ("debian" or "tiny") with what the build folder holds; or what RASTOS_IMAGE_KIND refers to, for tests that share one."""
+    build = pathlib.Path(build)
     ready = os.environ.get(f"RASTOS_IMAGE_{kind.upper()}")
-    if ready:
-        path, _, kern = ready.partition(":")
-        cache.hold(pathlib.Path(path))
+    state = None if ready else _state(kind, build)
+    found = _referred(kind, ready or (state.read_text() if state and state.exists() else ""))
+    if found:
+        return found
+    img = _make(kind, build)
+    if state and state == _state(kind, build):
+        state.parent.mkdir(exist_ok=True)
+        cache.remove_old(state.parent, 100)
+        state.write_text(img.reference)
+    return img
+
+
+def _referred(kind, reference):
+    path, _, kern = reference.partition(":")
+    if path and cache.hold(pathlib.Path(path)) and cache.hold(pathlib.Path(kern)):
         return Image(kind, pathlib.Path(path), kernel.Kernel(pathlib.Path(kern)))
+    return None
+
+
+def _make(kind, build):
     kern = kernel.get()
     base = _base(kind, kern)
-    helpers = sorted(p for p in pathlib.Path(build, "tests/helpers").glob("*") if p.is_file() and os.access(p, os.X_OK)) if kind == "tiny" else []
+    helpers = _helpers(build) if kind == "tiny" else []
     with tempfile.TemporaryDirectory(prefix="rastos-install-") as work:
         dest = pathlib.Path(work) / "dest"
         dest.mkdir()
