@@ -52,4 +52,20 @@ int image_each(struct image_store *s, image_cb cb, void *data, struct err *e);
 /* name as the user writes it: "nginx" is "nginx:latest". -ENOENT with what is near it in e. */
 int image_find(struct image_store *s, const char *name, struct image_info *ret, struct err *e);
 
+/* --- import.c, layout.c --- */
+struct image_options {
+	const char *name;     /* what to call it; NULL: what the source says */
+	const char *ref;      /* which of a layout's or an archive's images; NULL: all */
+	const char *platform; /* "linux/arm64"; NULL: this machine's */
+	uint64_t max_size;    /* bytes that a layer may unpack to; 0: IMAGE_MAX_SIZE */
+	/* told as it happens, for people; may be NULL. layer: from 0; action: "exists", "unpack" */
+	void (*progress)(size_t layer, size_t n_layers, const struct digest *chain, const char *action, void *data);
+	void *data;
+};
+#define IMAGE_MAX_SIZE (64ull << 30)
+
+/* Import from path: an OCI layout, as a folder or a tar archive, or what docker save writes; compressed archives too. cb is called for each
+ * image when it is in the store for good. Layers that are there already are not read. -EEXIST: never; a name that exists means the new image. */
+int image_import(struct image_store *s, const char *path, const struct image_options *o, image_cb cb, void *data, struct err *e);
+
 #endif

@@ -37,4 +37,25 @@ int store_import_lock(struct image_store *s, struct err *e); /* waits */
 int store_write_image(struct image_store *s, const struct image_info *i, struct err *e);
 int store_image_file(const char *name, char **ret, struct err *e);
 
+/* --- layer.c --- */
+struct plan;
+struct source;
+/* The chain ids of a plan's layers. */
+int layer_chains(const struct plan *p, struct digest *chains, struct err *e);
+/* The tree of this chain id is there, whole, and can be trusted (it was flushed, or was made since the machine was started). */
+bool layer_is_whole(struct image_store *s, const struct digest *chain);
+/* Make layer i of the plan; the one below has to be whole. *bytes is added to. */
+int layer_make(struct image_store *s, struct source *from, const struct plan *p, size_t i, const struct digest *chains, uint64_t max, struct err *e);
+uint64_t layer_bytes(struct image_store *s, const struct digest *chain); /* of its files, as its archive had them */
+/* All that has been made reaches the disk, and the layers' records say so. */
+int layers_flush(struct image_store *s, const struct digest *chains, size_t n, struct err *e);
+/* Remove what an importer that died has left; the import lock is held. Downloads stay. */
+int store_sweep(struct image_store *s, struct err *e);
+int layer_remove(struct image_store *s, const char *file, struct err *e); /* file: "sha256-HEX" */
+
+/* --- import.c --- */
+struct image_options;
+/* Put the plan's image into the store, and tell cb. */
+int import_plan(struct image_store *s, struct source *from, struct plan *p, const struct image_options *o, image_cb cb, void *data, struct err *e);
+
 #endif

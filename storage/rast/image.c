@@ -6,8 +6,9 @@
 #include "runtime/image/image.h"
 
 static struct {
-	const char *root;
+	const char *root, *max_size;
 	bool names;
+	struct image_options import;
 } set = {.root = IMAGE_STORE_DEFAULT};
 
 #define ROOT "root", 0, OPT_STRING, "DIR", "where the images are (" IMAGE_STORE_DEFAULT ")", &set.root
@@ -76,6 +77,68 @@ static int verb_list(int argc, char **argv, void *data)
 	return r < 0 ? rast_fail(&e) : RAST_OK;
 }
 
+/* --- import --- */
+static void print_progress(size_t layer, size_t n_layers, const struct digest *chain, const char *action, void *data)
+{
+	char buf[20];
+
+	if (!rast.quiet && !rast.json)
+		fprintf(stderr, "layer %zu of %zu: %s: %s\n", layer + 1, n_layers, short_digest(chain, buf), streq(action, "exists") ? "is here already" : action);
+}
+
+static int print_imported(const struct image_info *i, void *data)
+{
+	if (rast.json)
+		return json_array_append_new(data, image_json(i)) < 0 ? -ENOMEM : 0;
+	puts(i->name);
+	return 0;
+}
+
+static int parse_options(void)
+{
+	set.import.progress = print_progress;
+	if (set.max_size && parse_size(set.max_size, &set.import.max_size) < 0)
+		return rast_error(RAST_USAGE, "--max-size=%s: not a size; write 500M or 20G", set.max_size);
+	return RAST_OK;
+}
+
+static int print_array(json_t *array, int r, const struct err *e)
+{
+	if (r == 0 && rast.json) {
+		json_dumpf(array, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(array);
+	return r < 0 ? rast_fail(e) : RAST_OK;
+}
+
+static int verb_import(int argc, char **argv, void *data)
+{
+	_cleanup_err_ struct err e = {0};
+	_cleanup_image_store_ struct image_store *s = NULL;
+	int r = parse_options();
+
+	if (r != RAST_OK)
+		return r;
+	if (argc != 2)
+		return rast_error(RAST_USAGE, "image import wants one layout or archive; 'rast image import --help' has more");
+	json_t *imported = json_array();
+	r = image_store_open(set.root, true, IMAGE_USE, &s, &e);
+	r = r < 0 ? r : image_import(s, argv[1], &set.import, print_imported, imported, &e);
+	return print_array(imported, r, &e);
+}
+
+#define PLATFORM "platform", 0, OPT_STRING, "OS/ARCH", "of an image for several, this one: linux/arm64/v8 (this machine's)", &set.import.platform
+#define MAX_SIZE "max-size", 0, OPT_STRING, "SIZE", "what a layer may unpack to (64G)", &set.max_size
+
+static const struct opt import_options[] = {
+	{"name", 'n', OPT_STRING, "NAME", "what to call the image (what the source says)", &set.import.name},
+	{"ref", 0, OPT_STRING, "REF", "only this one of several: a name, tag or digest in the source", &set.import.ref},
+	{PLATFORM},
+	{MAX_SIZE},
+	{ROOT},
+};
+
 static const struct opt list_options[] = {
 	{"names", 0, OPT_FLAG, NULL, "only the names, one a line", &set.names},
 	{ROOT},
@@ -84,6 +147,7 @@ static const struct opt list_options[] = {
 #define OPTS(table) table, ARRAY_SIZE(table)
 
 static const struct verb verbs[] = {
+	{"image import", "PATH", "Take images from an OCI layout (a folder or an archive) or from what docker save has written", verb_import, OPTS(import_options), "file"},
 	{"image list", "", "List the images of this machine", verb_list, OPTS(list_options), ""},
 };
 
