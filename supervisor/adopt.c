@@ -190,7 +190,10 @@ int adopt_all(struct manager *m)
 		take_process(m, s, true);
 		finish_exec(m, s);
 	}
+	said_adopt(m);
 	engine_resume(&m->e);
+	for (uint32_t i = 0; i < m->e.n; i++)
+		reload_resume(m, &m->e.s[i]);
 	cgroups_settle(m);
 	timer_init(&m->lost_timer, on_lost, m);
 	if (m->n_awaited)

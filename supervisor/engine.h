@@ -28,6 +28,7 @@ enum svc_event {
 	EV_AUX_EXIT,
 	EV_EMPTY,     /* its cgroup is empty */
 	EV_TIMEOUT,   /* the deadline has passed */
+	EV_STOPPING,  /* it says that it has begun to end by itself */
 	EV_MAX
 };
 
@@ -148,6 +149,8 @@ void engine_expire(struct engine *e, uint64_t now);          /* EV_TIMEOUT for a
 /* After the records were filled in from a state file: rebuild heap and queue. */
 void engine_resume(struct engine *e);
 void engine_extend(struct engine *e, struct svc *s, uint64_t deadline); /* move the deadline of the state it is in; 0: none */
+void engine_watchdog(struct engine *e, struct svc *s, uint64_t us);      /* of one that is up: from now on so often; NEVER: off */
+void engine_bite(struct engine *e, struct svc *s);                       /* as if the watchdog had waited in vain */
 
 /* --- asking --- */
 static inline uint32_t svc_index(const struct engine *e, const struct svc *s) { return (uint32_t)(s - e->s); }

@@ -60,7 +60,7 @@ struct gservice {
 	uint32_t line;                /* of its first section */
 	uint8_t type, notify, restart, output, boot_critical, enabled;
 	uint8_t on_demand;            /* an instance that nobody names: it is there since somebody asked for it */
-	uint8_t pad;
+	uint8_t reload_notify;        /* it answers its reload signal by RELOADING=1 and READY=1 */
 	uint32_t pipe_to;             /* OUT_PIPE: index of the longrun that reads our output (it is in `depends` too); UINT32_MAX none */
 	uint64_t hash;                /* of everything that shapes a running process: tells whether apply has to restart it. Stop, reload and restart settings are not in it: they are read when they are needed */
 

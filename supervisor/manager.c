@@ -102,6 +102,8 @@ static void op_changed(struct engine *e, struct svc *s, enum svc_state old)
 		output_ended(m, s);
 	if (s->r.state == ST_DOWN && s->ext && s->ext->n_fds)
 		fdstore_drop(m, s);
+	if (s->ext && old == ST_WAITING && (s->r.state == ST_PRE_START || s->r.state == ST_STARTING))
+		said_forget(m, s);
 	if (svc_index(e, s) == m->logger && s->r.state != ST_UP)
 		output_logger_gone(m);
 	m->jobs_dirty = true;
@@ -161,7 +163,8 @@ void manager_ext_free(struct manager *m, struct svc *s)
 	loop_remove_fd(x->exec_source);
 	closep(&x->exec_fd);
 	fdstore_drop(m, s);
-	free(x->status_text);
+	said_forget(m, s);
+	timer_disarm(m->loop, &x->reload_timer);
 	closep(&x->pipe_fd);
 	free(x);
 	s->ext = NULL;

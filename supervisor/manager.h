@@ -27,7 +27,11 @@ struct subscriber;
 struct svc_ext {
 	struct manager *manager;
 	uint32_t i;                      /* whose it is */
-	char *status_text;               /* STATUS= */
+	char *status_text, *error_text;  /* STATUS=; ERRNO=, BUSERROR=, VARLINKERROR= */
+	uint64_t watchdog;               /* WATCHDOG_USEC=, us; 0: as in its file, NEVER: switched off */
+	struct timer reload_timer;       /* how long a reload may take */
+	uint64_t reload_asked;           /* when the reload signal was sent, 0: nobody waits for its answer */
+	bool reload_heard;               /* RELOADING=1 was that answer's first half */
 	int notify_fd;                   /* read end while notify=fd:N is waited for, -1 */
 	struct source *notify_source;
 	int own_notify_fd;               /* notify-access=all: its own socket, -1 */
@@ -38,7 +42,7 @@ struct svc_ext {
 	struct source *main_source;
 	struct timer lost_timer;         /* how long PID 1's report of its end may take */
 	bool waited_once;
-	int *fds; char **fd_names; unsigned n_fds; /* FDSTORE=1 */
+	int *fds; char **fd_names; struct stored **stored; unsigned n_fds; /* FDSTORE=1 */
 	int pipe_fd;                     /* write end of the pipe that others write into (output = pipe:NAME), -1 */
 };
 
@@ -219,6 +223,19 @@ int  notify_adopt(struct manager *m, const char *name, const int *fds, size_t n)
 void notify_forget(struct manager *m, struct svc *s);              /* its process is gone */
 void fdstore_drop(struct manager *m, struct svc *s);
 int  fdstore_adopt(struct manager *m, const char *name, const int *fds, size_t n); /* 1: taken */
+
+/* process/reload.c */
+const char *reload_refused(struct manager *m, const struct svc *s); /* why it can't be done; NULL: it can */
+int  reload_begin(struct manager *m, struct svc *s);
+void reload_ended(struct manager *m, struct svc *s, bool good);    /* however it was done */
+void reload_says(struct manager *m, struct svc *s, uint64_t when); /* RELOADING=1 */
+bool reload_ready(struct manager *m, struct svc *s);               /* READY=1 while it is up: was a reload's end */
+void reload_extend(struct manager *m, struct svc *s, uint64_t until); /* us */
+void reload_resume(struct manager *m, struct svc *s);              /* a new rastd: go on waiting */
+
+/* process/said.c */
+void said_adopt(struct manager *m);
+void said_forget(struct manager *m, struct svc *s);                /* a new run begins, or the service is gone */
 
 /* control/control.c, jobs.c, events.c */
 int  control_init(struct manager *m);

@@ -324,40 +324,19 @@ static int isolate(struct varlink_call *c, json_t *p, void *data)
 	return r;
 }
 
-static int reload_one(struct manager *m, struct svc *s)
-{
-	const struct gsettings *g = cfg(&m->e, s);
-	s->r.flags &= (uint16_t)~F_RELOAD_FAILED;
-	if (g->exec_reload.n) {
-		s->r.aux = PROC_RELOAD;
-		s->r.aux_pid = 0;
-		int r = spawn_gather(&m->e, s, PROC_RELOAD);
-		if (r < 0) {
-			s->r.aux = PROC_NONE;
-			return r;
-		}
-		s->spawning = 1;
-		s->r.flags |= F_RELOADING | F_CGROUP;
-	} else {
-		cgroups_signal(&m->e, s, g->reload_signal, false);
-	}
-	m->e.ops->commit(&m->e, s);
-	return 0;
-}
-
 /* Nothing is done to any of them if one can't. 0 or, when answered with an error, 1. */
-static int reload_refused(struct manager *m, struct varlink_call *c, const struct ids *ids)
+static int refuse_reload(struct manager *m, struct varlink_call *c, const struct ids *ids)
 {
 	char text[192];
 	for (uint32_t k = 0; k < ids->n; k++) {
 		const struct svc *s = &m->e.s[ids->v[k]];
-		const struct gsettings *g = cfg(&m->e, s);
+		const char *why = reload_refused(m, s);
 		if (s->r.state != ST_UP)
 			return varlink_error(c, IFACE ".NotRunning", json_pack("{s:s}", "name", nm(m, s))) < 0 ? -EIO : 1;
-		snprintf(text, sizeof(text), "%s has neither exec-reload nor reload-signal; restart it", nm(m, s));
-		if (!g->exec_reload.n && g->reload_signal <= 0)
+		snprintf(text, sizeof(text), "%s %s", nm(m, s), why ? why : "");
+		if (why)
 			return bad_argument(c, "names", text) < 0 ? -EIO : 1;
-		if (g->exec_reload.n && (s->r.aux || s->spawning))
+		if (svc_has(s, F_RELOADING) || s->r.aux || s->spawning)
 			return busy(c, "it is being reloaded already") < 0 ? -EIO : 1;
 	}
 	return 0;
@@ -369,10 +348,10 @@ static int reload(struct varlink_call *c, json_t *p, void *data)
 	_cleanup_ids_ struct ids ids = {0};
 	bool dry = flag(p, "dry_run", false);
 	int r = take_names(m, c, json_object_get(p, "names"), false, &ids);
-	if (r || (r = reload_refused(m, c, &ids)))
+	if (r || (r = refuse_reload(m, c, &ids)))
 		return MIN(r, 0);
 	for (uint32_t k = 0; k < ids.n && !dry; k++)
-		if ((r = reload_one(m, &m->e.s[ids.v[k]])) < 0)
+		if ((r = reload_begin(m, &m->e.s[ids.v[k]])) < 0)
 			return r;
 	manager_schedule(m);
 	if (dry || !flag(p, "wait", true))

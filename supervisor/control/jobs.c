@@ -128,7 +128,7 @@ static void reply_failed(struct job *j)
 	}
 	if (!*why)
 		snprintf(why, sizeof(why), "%s",
-			j->kind == JOB_RELOAD ? s->r.state == ST_UP ? "exec-reload failed" : "it is not up any more"
+			j->kind == JOB_RELOAD ? s->r.state != ST_UP ? "it is not up any more" : cfg(&m->e, s)->exec_reload.n ? "exec-reload failed" : "it has not answered the reload signal in time (start-timeout=)"
 			: s->r.exit_code == CLD_EXITED ? "it has ended"
 					      : "it was stopped");
 	json_t *o = json_pack("{s:s,s:s,s:o}", "name", nm(m, s), "reason", why, "log", json_log_tail(m, nm(m, s), FAIL_LOG_LINES));

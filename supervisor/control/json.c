@@ -68,6 +68,7 @@ json_t *json_service(struct manager *m, const struct svc *s)
 	set_text(o, "description", graph_str(m->g, d->description));
 	set_text(o, "reason", svc_reason(&m->e, s, why, sizeof(why)));
 	set_text(o, "status_text", s->ext ? s->ext->status_text : NULL);
+	set_text(o, "error_text", s->ext ? s->ext->error_text : NULL);
 	json_set_opt(o, "exit", json_exit(s));
 	if (s->r.pid)
 		json_set_opt(o, "pid", json_integer(s->r.pid));

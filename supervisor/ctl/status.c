@@ -204,6 +204,7 @@ static void print_service(const json_t *s, const json_t *processes, const json_t
 	print_state(s);
 	text_field(streq(js(s, "state"), "failed") ? "Why" : "Reason", js(s, "reason"));
 	text_field("Says", js(s, "status_text"));
+	text_field("Its error", js(s, "error_text"));
 	if (jb(s, "needs_restart"))
 		text_field("Note", "its definition has changed since it was started: 'rastctl restart' puts that into effect");
 	text_field("Provider", js(s, "provider"));

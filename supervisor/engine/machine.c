@@ -322,19 +322,34 @@ static void pre_start_timed_out(struct engine *e, struct svc *s)
 	begin_kill(e, s);
 }
 
-static void watchdog_bit(struct engine *e, struct svc *s)
+/* What it was started to do is over, it says: who needs it hears of it now, and it has the time of a stop to end. How it ends counts as if nobody had
+ * been told. */
+static void ends_by_itself(struct engine *e, struct svc *s)
 {
-	if (!svc_has(s, F_WD_ON))
-		return;
+	svc_set(e, s, F_WD_ON, false);
+	svc_enter(e, s, ST_STOPPING);
+	engine_set_deadline(e, s, in(e, cfg(e, s)->stop_timeout));
+}
+
+static void bite(struct engine *e, struct svc *s)
+{
 	bad(e, s, WHY_WATCHDOG, 0);
 	svc_enter(e, s, ST_STOPPING);
 	engine_set_deadline(e, s, in(e, cfg(e, s)->stop_timeout));
 	e->ops->signal(e, s, SIGABRT, false); /* so that it leaves a core */
 }
 
+static void watchdog_bit(struct engine *e, struct svc *s)
+{
+	if (svc_has(s, F_WD_ON))
+		bite(e, s);
+}
+
 /* A process ended while it was being stopped. exec-stop has priority: the signal comes when it has ended. */
 static void stopping_main_ended(struct engine *e, struct svc *s)
 {
+	if (!svc_has(s, F_STOP_ASKED) && restart_is_failure(e, s))
+		bad(e, s, WHY_EXIT, 0);
 	finish(e, s);
 }
 
@@ -398,20 +413,42 @@ static void stop_wait_aux_ended(struct engine *e, struct svc *s)
 
 /* clang-format off */
 static const cell actions[ST_MAX][EV_MAX] = {
-	/*                   POKE             EXEC_OK        EXEC_FAIL            READY      MAIN_EXIT             AUX_EXIT            EMPTY    TIMEOUT */
-	[ST_DOWN]      = { down_poke,      none,          none,                none,      none,                 none,               none,    none },
-	[ST_WAITING]   = { waiting_poke,   none,          none,                none,      none,                 none,               none,    none },
-	[ST_PRE_START] = { running_poke,   none,          main_not_executed,   none,      none,                 pre_start_ended,    none,    pre_start_timed_out },
-	[ST_STARTING]  = { running_poke,   main_executed, main_not_executed,   become_up, starting_main_ended,  none,               none,    start_timed_out },
-	[ST_UP]        = { running_poke,   none,          reload_not_executed, none,      up_main_ended,        reload_ended,       none,    watchdog_bit },
-	[ST_STOP_WAIT] = { stop_wait_poke, none,          main_not_executed,   none,      stop_wait_main_ended, stop_wait_aux_ended, none,   none },
-	[ST_STOPPING]  = { none,           none,          stopping_aux_failed, none,      stopping_main_ended,  stopping_aux_ended, finish,  stop_timed_out },
-	[ST_KILLING]   = { none,           none,          stopping_aux_failed, none,      finish,               finish,             finish,  unkillable },
-	[ST_POST_STOP] = { none,           none,          post_stop_ended,     none,      finish,               post_stop_ended,    finish,  post_stop_timed_out },
-	[ST_BACKOFF]   = { backoff_poke,   none,          none,                none,      none,                 none,               none,    backoff_over },
-	[ST_FAILED]    = { failed_poke,    none,          none,                none,      none,                 none,               none,    none },
+	/*                   POKE             EXEC_OK        EXEC_FAIL            READY      MAIN_EXIT             AUX_EXIT             EMPTY    TIMEOUT              STOPPING */
+	[ST_DOWN]      = { down_poke,      none,          none,                none,      none,                 none,                none,    none,                none },
+	[ST_WAITING]   = { waiting_poke,   none,          none,                none,      none,                 none,                none,    none,                none },
+	[ST_PRE_START] = { running_poke,   none,          main_not_executed,   none,      none,                 pre_start_ended,     none,    pre_start_timed_out, none },
+	[ST_STARTING]  = { running_poke,   main_executed, main_not_executed,   become_up, starting_main_ended,  none,                none,    start_timed_out,     none },
+	[ST_UP]        = { running_poke,   none,          reload_not_executed, none,      up_main_ended,        reload_ended,        none,    watchdog_bit,        ends_by_itself },
+	[ST_STOP_WAIT] = { stop_wait_poke, none,          main_not_executed,   none,      stop_wait_main_ended, stop_wait_aux_ended, none,    none,                none },
+	[ST_STOPPING]  = { none,           none,          stopping_aux_failed, none,      stopping_main_ended,  stopping_aux_ended,  finish,  stop_timed_out,      none },
+	[ST_KILLING]   = { none,           none,          stopping_aux_failed, none,      stopping_main_ended,  finish,              finish,  unkillable,          none },
+	[ST_POST_STOP] = { none,           none,          post_stop_ended,     none,      finish,               post_stop_ended,     finish,  post_stop_timed_out, none },
+	[ST_BACKOFF]   = { backoff_poke,   none,          none,                none,      none,                 none,                none,    backoff_over,        none },
+	[ST_FAILED]    = { failed_poke,    none,          none,                none,      none,                 none,                none,    none,                none },
 };
 /* clang-format on */
+
+static void done(struct engine *e, struct svc *s)
+{
+	if (!s->dirty)
+		return;
+	s->dirty = 0;
+	e->ops->commit(e, s);
+}
+
+void engine_watchdog(struct engine *e, struct svc *s, uint64_t us)
+{
+	bool on = us != NEVER && us != 0;
+	svc_set(e, s, F_WD_ON, on);
+	engine_set_deadline(e, s, on ? in(e, us) : 0);
+	done(e, s);
+}
+
+void engine_bite(struct engine *e, struct svc *s)
+{
+	bite(e, s);
+	done(e, s);
+}
 
 void engine_event(struct engine *e, struct svc *s, enum svc_event ev)
 {
@@ -423,8 +460,5 @@ void engine_event(struct engine *e, struct svc *s, enum svc_event ev)
 	} else {
 		actions[s->r.state][ev](e, s);
 	}
-	if (s->dirty) {
-		s->dirty = 0;
-		e->ops->commit(e, s);
-	}
+	done(e, s);
 }

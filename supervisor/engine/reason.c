@@ -91,7 +91,10 @@ static void why_words(const struct engine *e, const struct svc *s, unsigned why,
 		snprintf(buf, n, "not ready after %.6g s (start-timeout=)", (double)cfg(e, s)->start_timeout / 1e6);
 		break;
 	case WHY_WATCHDOG:
-		snprintf(buf, n, "no sign of life for %.6g s (watchdog=)", (double)cfg(e, s)->watchdog / 1e6);
+		if (cfg(e, s)->watchdog == UINT64_MAX)
+			snprintf(buf, n, "no sign of life, or WATCHDOG=trigger");
+		else
+			snprintf(buf, n, "no sign of life for %.6g s (watchdog=), or WATCHDOG=trigger", (double)cfg(e, s)->watchdog / 1e6);
 		break;
 	case WHY_LIMIT:
 		limit_words(e, s, buf, n);

@@ -59,6 +59,8 @@ static void check_readiness(struct compiler *c, struct unit *u)
 
 	if (v->watchdog != UINT64_MAX && v->notify != NOTIFY_SOCKET)
 		complain(c, u, unit_given(u, "restart", "watchdog"), "watchdog without notify = socket, by which its messages come; add that to [readiness]");
+	if (v->reload_notify && (v->notify != NOTIFY_SOCKET || v->reload_signal <= 0))
+		complain(c, u, unit_given(u, "readiness", "reload-notify"), "reload-notify without %s; add that, or take it out", v->notify != NOTIFY_SOCKET ? "notify = socket" : "reload-signal");
 	if (access && v->notify != NOTIFY_SOCKET)
 		complain(c, u, access, "notify-access without notify = socket; add that, or take it out");
 	for (unsigned i = 0; i < v->limits.n; i++) {

@@ -45,7 +45,7 @@ struct values {
 	int32_t type;             /* -1: not said */
 	int32_t notify, notify_fd, notify_access, policy, output, kill_mode;
 	int32_t stop_signal, reload_signal, nice, oom_score_adj, umask;
-	int32_t boot_critical, no_new_privileges, install;
+	int32_t boot_critical, no_new_privileges, install, reload_notify;
 	int32_t log_files;        /* -1: not said */
 	uint32_t limit, log_size;
 	uint64_t interval, delay, delay_max, start_timeout, stop_timeout, settle_time, watchdog;

@@ -300,6 +300,7 @@ static void fill_service(struct emitter *e, uint32_t i, struct gservice *s, uint
 	s->output = (uint8_t)u->v.output;
 	s->boot_critical = (uint8_t)u->v.boot_critical;
 	s->on_demand = u->on_demand;
+	s->reload_notify = (uint8_t)u->v.reload_notify;
 	s->text_hash = (uint32_t)(u->text_hash ^ u->text_hash >> 32);
 	s->pipe_to = pipe_index(e->c, u);
 	s->hash = hash_unit(e, u);

@@ -61,7 +61,8 @@ const struct key keys[] = {
 	{ "readiness", "notify", KEY_NOTIFY, FOR_LONGRUN, AT(notify), .value = "none|fd:N|socket", .def = "none",
 	  .help = "How a longrun says that it is ready. none: it is as soon as it runs. fd:N: a newline written to descriptor N (3 or higher), as s6 has it. socket: READY=1 as in sd_notify(3)." },
 	{ "readiness", "notify-access", KEY_ENUM, FOR_LONGRUN, AT(notify_access), .choices = accesses, .value = "main|all|none", .def = "main", .help = "Whose messages on the socket count: the main process's, those of all in the cgroup, or nobody's." },
-	{ "readiness", "start-timeout", KEY_DURATION, FOR_PROCESS, AT(start_timeout), .infinite = true, .value = "TIME|infinity", .def = "90s", .help = "How long pre-start may take, and then the start until it is ready (oneshot: until its end)." },
+	{ "readiness", "reload-notify", KEY_BOOL, FOR_LONGRUN, AT(reload_notify), .value = "yes|no", .def = "no", .help = "The service answers reload-signal on the socket, by RELOADING=1 with MONOTONIC_USEC and then READY=1, as with Type=notify-reload of systemd: rastctl reload waits for that, as long as start-timeout says." },
+	{ "readiness", "start-timeout", KEY_DURATION, FOR_PROCESS, AT(start_timeout), .infinite = true, .value = "TIME|infinity", .def = "90s", .help = "How long pre-start may take, and then the start until it is ready (oneshot: until its end). A reload has the same time." },
 
 	{ "restart", "policy", KEY_ENUM, FOR_PROCESS, AT(policy), .choices = policies, .value = "no|on-failure|always", .def = "always for a longrun, no for a oneshot", .help = "Whether a service that ended by itself is started again." },
 	{ "restart", "delay", KEY_DURATION, FOR_PROCESS, AT(delay), .zero = true, .value = "TIME", .def = "100ms", .help = "Wait before the first restart; doubles with each." },

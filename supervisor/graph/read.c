@@ -88,7 +88,7 @@ static bool service_ok(const struct graph *g, const struct gservice *s)
 	bool process = s->type == SVC_ONESHOT || s->type == SVC_LONGRUN;
 
 	return s->name && str_ok(g, s->name) && str_ok(g, s->description) && s->file && str_ok(g, s->file) && s->type <= SVC_VIRTUAL && s->notify <= NOTIFY_SOCKET &&
-		s->restart <= RESTART_ALWAYS && s->output <= OUT_INHERIT && s->boot_critical <= 1 && s->enabled <= 1 && s->on_demand <= 1 &&
+		s->restart <= RESTART_ALWAYS && s->output <= OUT_INHERIT && s->boot_critical <= 1 && s->enabled <= 1 && s->on_demand <= 1 && s->reload_notify <= 1 &&
 		(s->pipe_to == UINT32_MAX || s->pipe_to < g->n_services) && (s->output != OUT_PIPE || s->pipe_to != UINT32_MAX) &&
 		argv_ok(g, s->exec) && (!process || s->exec.n > 0) && edges_ok(g, s) && settings_ok(g, s->settings);
 }

@@ -42,6 +42,8 @@ static void aux_ended(struct manager *m, struct svc *s, int code, int status)
 	if ((code != CLD_EXITED || status) && kind < ARRAY_SIZE(names))
 		log_warning("service '%s': %s %s %d", nm(m, s), names[kind],
 			code == CLD_EXITED ? "exited with status" : "was killed by signal", status);
+	if (kind == PROC_RELOAD && s->ext)
+		timer_disarm(m->loop, &s->ext->reload_timer);
 	m->jobs_dirty = true; /* the end of exec-reload changes no state, but somebody waits for it */
 	engine_event(&m->e, s, EV_AUX_EXIT);
 }
