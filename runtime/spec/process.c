@@ -67,12 +67,12 @@ static int read_caps(const struct at *v, void *to)
 /* capabilities(7): what execve and prctl would refuse later. A capability twice is harmless and common. */
 static int check_caps(const struct at *o, void *to)
 {
-	const struct oci_caps *c = to;
+	struct oci_caps *c = to;
 
 	if (c->effective & ~c->permitted)
 		return at_fail(o, "effective has a capability that permitted has not; add it to permitted");
-	if (c->ambient & ~(c->permitted & c->inheritable))
-		return at_fail(o, "ambient has a capability that permitted or inheritable has not; add it to both");
+	/* runc 1.1's own `spec` writes ambient ones that aren't inheritable, and runc then doesn't raise them. */
+	c->ambient &= c->permitted & c->inheritable;
 	return 0;
 }
 
