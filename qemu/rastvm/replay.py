@@ -2,7 +2,7 @@
 
 Killing QEMU loses nothing that the guest has written, so it can't show a missing flush. Here a run's writes are recorded in order (QEMU's
 blklogwrites driver, in the format of Linux's dm-log-writes, Documentation/admin-guide/device-mapper/log-writes.rst), and a
-crash is made from them: the disk as it was before, the first N writes, of which those after the last flush may be dropped.
+crash is made from them: the disk as it was before, the first N writes, of which those after the last flush may be dropped, and the last one may be torn.
 """
 import random
 import shutil
@@ -13,6 +13,7 @@ from . import cache
 SUPER = struct.Struct("<QQQI")
 ENTRY = struct.Struct("<QQQQ")
 MAGIC, VERSION = 0x6A736677736872, 1
+BLOCK = 4096  # what a disk writes whole or not at all; btrfs takes that for granted, its superblock is as large
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 
 
@@ -55,25 +56,34 @@ class Recording:
                 at += in_log
         return found
 
-    def crash(self, to, point, *, drop=0.0, seed=0):
-        """Make the disk as a power cut after `point` entries leaves it: each write that no flush followed is dropped with probability `drop`.
-        Returns how many were dropped."""
+    def crash(self, to, point, *, drop=0.0, torn=False, seed=0):
+        """Make the disk as a power cut after `point` entries leaves it: each write that no flush followed is dropped with probability `drop`, and of the
+        last one (torn) some blocks are missing. Returns how many writes were dropped or torn."""
         chance = random.Random(seed)
         entries = self.entries()[:point]
         safe = max((i for i, e in enumerate(entries) if e.flags & FLUSH), default=-1)
+        writes = [(i, e) for i, e in enumerate(entries) if e.length and not e.flags & (DISCARD | MARK)]
         cache.run("cp", "--sparse=always", self.base, to)
-        dropped = 0
+        lost = 0
         with self.log.open("rb") as log, open(to, "r+b") as out:
-            for i, e in enumerate(entries):
-                if e.length == 0 or e.flags & (DISCARD | MARK):
-                    continue
-                if i > safe and not e.flags & FUA and chance.random() < drop:
-                    dropped += 1
-                    continue
-                log.seek(e.at)
-                out.seek(e.offset)
-                shutil.copyfileobj(_Part(log, e.length), out, 1 << 20)
-        return dropped
+            for i, e in writes:
+                loose = i > safe and not e.flags & FUA
+                if loose and chance.random() < drop:
+                    lost += 1
+                elif torn and i > safe and i == writes[-1][0] and e.length > BLOCK:
+                    lost += 1
+                    for at in range(0, e.length, BLOCK):
+                        if chance.random() < 0.5:
+                            _copy(log, e.at + at, out, e.offset + at, min(BLOCK, e.length - at))
+                else:
+                    _copy(log, e.at, out, e.offset, e.length)
+        return lost
+
+
+def _copy(source, at, to, offset, length):
+    source.seek(at)
+    to.seek(offset)
+    shutil.copyfileobj(_Part(source, length), to, 1 << 20)
 
 
 class _Part:
