@@ -28,18 +28,17 @@ struct rt_request {
 	const char *id;          /* for hooks' state, the session keyring, messages */
 	const char *bundle;      /* absolute: what root.path and sources of binds are relative to; NULL when all are absolute */
 	int cgroup_fd;           /* the cgroup that the process is born in (O_DIRECTORY or O_PATH), -1: the caller's */
-	const char *cgroup_path; /* in the v2 hierarchy, "/a/b"; NULL: not known. For a cgroup mount without a cgroup namespace */
+	const char *cgroup_path; /* that cgroup's folder, absolute; NULL: not known. For a cgroup mount without a cgroup namespace */
 	int stdio[3];            /* become 0, 1, 2; -1: the caller's own. Ignored with a terminal */
 	int console_socket;      /* process.terminal: the terminal's master is sent here (SCM_RIGHTS); -1: it comes back in struct rt_child */
 	const int *fds;          /* become 3, 4, ... in this order (LISTEN_FDS, --preserve-fds); all others are closed */
 	size_t n_fds;
 	unsigned listen_fds;     /* >= 1: LISTEN_FDS and LISTEN_PID are put into the environment */
-	const char *notify_socket; /* a folder of the host with the socket `notify` in it, bound into the container; NOTIFY_SOCKET names it */
+	const char *notify_socket; /* a socket of the host, bound into the container as /run/notify/notify, which NOTIFY_SOCKET then names */
 	int start_socket;        /* a listening SOCK_SEQPACKET socket at which the process waits for rt_start_at(), after rt_detach(); -1: none */
-	int target_pidfd;        /* >= 0: no new container, join all namespaces of this process that differ from ours (exec) */
-	bool target_has_userns;
-	bool no_pivot, no_new_keyring, keep_seccomp_cache_off;
-	const char *state_version; /* ociVersion in the state that hooks read; NULL: the spec's */
+	int target_pidfd;        /* >= 0: no new container, join the namespaces of this process that the spec lists (exec) */
+	bool no_pivot, no_new_keyring;
+	const char *seccomp_cache; /* folder for compiled filters, NULL: none */
 };
 #define RT_REQUEST_INIT { .cgroup_fd = -1, .stdio = { -1, -1, -1 }, .console_socket = -1, .start_socket = -1, .target_pidfd = -1 }
 
@@ -60,11 +59,11 @@ struct rt_child {
  * (it has been killed and reaped). */
 int rt_spawn(struct rt_plan *p, struct rt_child *ret, struct err *e);
 /* Let it execute its program; returns when it has, or with the reason why it could not (then it has been reaped). */
-int rt_start(struct rt_child *c, struct err *e);
+int rt_start(struct rt_plan *p, struct rt_child *c, struct err *e);
 /* Let it wait at its start_socket in place of the channel, which is closed; the caller may end. */
 int rt_detach(struct rt_child *c, struct err *e);
-/* From another program: connect to the start socket (state directory, name in it), and start. */
-int rt_start_at(int dirfd, const char *name, struct err *e);
+/* From another program: connect to the start socket (state directory, name in it), and start. pid: the process, for a seccomp listener. */
+int rt_start_at(int dirfd, const char *name, const struct oci_spec *spec, const char *id, const char *bundle, pid_t pid, struct err *e);
 void rt_child_close(struct rt_child *c); /* the descriptors; the process is left alone */
 
 /* In a child of the caller's own making: do all that the plan says in this process, in the namespaces that it was cloned into or that the

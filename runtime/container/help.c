@@ -1,0 +1,101 @@
+/* help.c: small things that create and exec share. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "runtime/container/container.h"
+#include "runtime/ns/ns.h"
+
+void run_free(struct run *r)
+{
+	rt_plan_free(r->plan);
+	rt_child_close(&r->child);
+	oci_process_free(r->process);
+	closep(&r->console);
+	closep(&r->start);
+	closep(&r->target);
+	*r = (struct run)RUN_INIT;
+}
+
+/* A path that is too long for sun_path goes through its folder's descriptor. */
+int socket_connect(const char *path, struct err *e)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int file = -1;
+
+	if (fd < 0)
+		return err_sys(e, -errno, "socket");
+	if (strlen(path) < sizeof(a.sun_path)) {
+		memcpy(a.sun_path, path, strlen(path));
+	} else {
+		file = sys_openat(AT_FDCWD, path, O_PATH, 0);
+		if (file < 0)
+			return err_sys(e, file, "socket %s", path);
+		snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d", file);
+	}
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return err_sys(e, -errno, "socket %s", path);
+	return take_fd(&fd);
+}
+
+int socket_send_fd(const char *path, const char *what, int fd, struct err *e)
+{
+	_cleanup_close_ int sock = socket_connect(path, e);
+	ssize_t n;
+
+	if (sock < 0)
+		return sock;
+	n = fd_send(sock, what, strlen(what), &fd, 1, 0);
+	return n < 0 ? err_sys(e, (int)n, "socket %s", path) : 0;
+}
+
+/* Whoever waits for the file finds it whole. */
+int write_pid_file(const char *path, pid_t pid, struct err *e)
+{
+	_cleanup_free_ char *tmp = NULL;
+	char text[16];
+	int r;
+
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	if (asprintf(&tmp, "%s.%d.new", path, (int)getpid()) < 0)
+		return err_sys(e, -ENOMEM, "pid file %s", path);
+	_cleanup_close_ int fd = sys_openat(AT_FDCWD, tmp, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	r = fd < 0 ? fd : write_all(fd, text, strlen(text));
+	if (r == 0)
+		r = sys_renameat(AT_FDCWD, tmp, AT_FDCWD, path);
+	return r < 0 ? err_sys(e, r, "pid file %s", path) : 0;
+}
+
+/* LISTEN_FDS of our caller come first (sd_listen_fds(3)), then --preserve-fds. */
+int preserved_fds(unsigned n, int fds[256], struct rt_request *rq, struct err *e)
+{
+	const char *listen = getenv("LISTEN_FDS");
+	uint64_t n_listen = 0;
+
+	if (listen && parse_u64(listen, &n_listen) == 0 && n_listen <= 128)
+		rq->listen_fds = (unsigned)n_listen;
+	n += rq->listen_fds;
+	if (n > 256)
+		return err_set(e, -E2BIG, "more than 256 descriptors are to be passed on");
+	for (unsigned i = 0; i < n; i++) {
+		fds[i] = 3 + (int)i;
+		if (fcntl(fds[i], F_GETFD) < 0)
+			return err_set(e, -EBADF, "descriptor %d is to be passed on but isn't open (--preserve-fds, LISTEN_FDS)", fds[i]);
+	}
+	rq->fds = fds;
+	rq->n_fds = n;
+	return 0;
+}
+
+bool runs_rootless(void)
+{
+	return geteuid() != 0 || ns_in_user_namespace();
+}

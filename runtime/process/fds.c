@@ -1,0 +1,63 @@
+/* fds.c: which descriptors the program gets: 0, 1, 2, those it was promised from 3 on, and no other. A leaked one to a folder of the host is
+ * the whole host (CVE-2024-21626), so all others are marked to be closed by execve at once, whoever opened them. */
+#include <errno.h>
+#include <fcntl.h>
+#include "base/file.h"
+#include "base/mem.h"
+#include "runtime/process/process.h"
+
+/* Out of the way of the numbers that are going to be given away. */
+static int move_up(int *fd, int above)
+{
+	int copy;
+
+	if (*fd < 0 || *fd >= above)
+		return 0;
+	copy = fcntl(*fd, F_DUPFD_CLOEXEC, above);
+	if (copy < 0)
+		return -errno;
+	*fd = copy;
+	return 0;
+}
+
+static int place_promised(const struct rt_request *rq)
+{
+	int above = 3 + (int)rq->n_fds;
+	bool placed = true;
+
+	for (size_t i = 0; i < rq->n_fds; i++)
+		placed = placed && rq->fds[i] == 3 + (int)i;
+	for (size_t i = 0; i < rq->n_fds; i++) { /* first all up, so that none is overwritten before its turn */
+		int to = 3 + (int)i, r;
+		if (placed) {
+			r = fd_set_cloexec(to, false);
+		} else {
+			int tmp = fcntl(rq->fds[i], F_DUPFD_CLOEXEC, above + (int)i);
+			r = tmp == above + (int)i || tmp < 0 ? tmp : dup3(tmp, above + (int)i, O_CLOEXEC);
+		}
+		if (r < 0)
+			return -errno;
+	}
+	for (size_t i = 0; !placed && i < rq->n_fds; i++)
+		if (dup2(above + (int)i, 3 + (int)i) < 0)
+			return -errno;
+	return 0;
+}
+
+int fds_arrange(struct child *c, struct err *e)
+{
+	const struct rt_request *rq = &c->plan->rq;
+	int above = 3 + 2 * (int)rq->n_fds, r;
+
+	r = move_up(&c->chan, above);
+	if (r == 0)
+		r = move_up(&c->plan->rq.start_socket, above);
+	if (r == 0 && rq->n_fds)
+		r = place_promised(rq);
+	for (int i = 0; r == 0 && i < 3 && c->tty < 0; i++)
+		if (rq->stdio[i] >= 0 && dup2(rq->stdio[i], i) < 0)
+			r = -errno;
+	if (r == 0 && close_range(3 + (unsigned)rq->n_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		r = -errno;
+	return r < 0 ? err_sys(e, r, "the program's descriptors") : 0;
+}
