@@ -281,7 +281,7 @@ int files_get(const struct files *f, const char *name, struct file_part *ret, st
 
 int files_read(const struct files *f, const char *name, size_t max, char **ret, size_t *ret_n, struct err *e)
 {
-	struct file_part p;
+	struct file_part p = {.fd = -1};
 	int r = files_get(f, name, &p, e);
 
 	if (r < 0)
@@ -306,7 +306,7 @@ int files_read(const struct files *f, const char *name, size_t max, char **ret, 
 
 bool files_have(const struct files *f, const char *name)
 {
-	struct file_part p;
+	struct file_part p = {.fd = -1};
 
 	if (files_get(f, name, &p, NULL) < 0)
 		return false;

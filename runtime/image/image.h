@@ -18,6 +18,7 @@
 #ifndef RAST_IMAGE_IMAGE_H
 #define RAST_IMAGE_IMAGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/err.h"
 #include "runtime/image/digest.h"
@@ -67,5 +68,37 @@ struct image_options {
 /* Import from path: an OCI layout, as a folder or a tar archive, or what docker save writes; compressed archives too. cb is called for each
  * image when it is in the store for good. Layers that are there already are not read. -EEXIST: never; a name that exists means the new image. */
 int image_import(struct image_store *s, const char *path, const struct image_options *o, image_cb cb, void *data, struct err *e);
+
+/* --- gc.c --- */
+struct image_gc {
+	unsigned layers, blobs, downloads; /* that were removed */
+};
+/* Forget an image. Its layers stay until image_gc(). The store has to be open for IMAGE_REMOVE, as for image_gc(). */
+int image_remove(struct image_store *s, const char *name, struct err *e);
+/* Remove layers and documents that no image refers to, and what unfinished imports and downloads have left. Containers don't need layers. */
+int image_gc(struct image_store *s, struct image_gc *ret, struct err *e);
+/* Are the documents what their digests say, are all layers there, and is the topmost one as it was when it was made? content: read all its
+ * files, which finds what the disk has lost where the file system has checksums. Each problem is told to cb; the number of them is returned. */
+typedef void (*image_problem_cb)(const char *image, const char *problem, void *data);
+int image_verify(struct image_store *s, const char *name, bool content, image_problem_cb cb, void *data, struct err *e); /* name NULL: all */
+/* The configuration document and the manifest (NULL: there is none) as JSON text, owned by the caller. */
+int image_documents(struct image_store *s, const struct image_info *i, char **config, char **manifest, struct err *e);
+
+/* --- container.c --- */
+struct image_container {
+	const char *hostname;           /* NULL: none is set */
+	char *const *args, *const *env; /* instead of the image's entrypoint and command; besides and before its environment. NULL: the image's */
+	const char *user, *cwd;         /* NULL: the image's */
+	bool read_only;                 /* root.readonly */
+	bool fresh;                     /* image_container_make(): throw away a root that exists */
+};
+/* Unpack an image for any OCI runtime: a new folder at path with rootfs/ (a snapshot if path is on the store's btrfs, else a copy) and
+ * config.json. All or nothing. -EEXIST: path is there. */
+int image_unpack(struct image_store *s, const char *name, const char *path, const struct image_container *o, struct err *e);
+/* The root of a container service: containers/NAME/ with rootfs/, config.json and volumes/. A root that was made of the same image stays as the
+ * container has left it, unless `fresh`; one of another image makes way; volumes stay in any case. *bundle is the folder's path, owned by the
+ * caller. Nobody may use the container meanwhile. */
+int image_container_make(struct image_store *s, const char *image, const char *name, const struct image_container *o, char **bundle, struct err *e);
+int image_container_remove(struct image_store *s, const char *name, struct err *e); /* volumes too; -ENOENT: there is none */
 
 #endif

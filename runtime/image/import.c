@@ -54,8 +54,10 @@ static int finish(struct image_store *s, struct source *from, const struct plan 
 int import_plan(struct image_store *s, struct source *from, struct plan *p, const struct image_options *o, image_cb cb, void *data, struct err *e)
 {
 	_cleanup_free_ struct digest *chains = calloc(p->n, sizeof(*chains));
-	int r = chains ? store_import_lock(s, e) : err_set(e, -ENOMEM, "out of memory");
 
+	if (!chains)
+		return err_set(e, -ENOMEM, "out of memory");
+	int r = store_import_lock(s, e);
 	r = r < 0 ? r : store_sweep(s, e);
 	r = r < 0 ? r : layer_chains(p, chains, e);
 	r = r < 0 ? r : make_layers(s, from, p, o, chains, e);

@@ -66,7 +66,7 @@ static int apply(struct image_store *s, struct source *from, const struct plan *
 	const struct apply_limits limits = {.entries = ENTRIES_MAX, .file_size = max};
 	_cleanup_stream_ struct stream *stream = NULL;
 	_cleanup_err_ struct err why = {0};
-	struct file_part part;
+	struct file_part part = {.fd = -1};
 	int r = from->ops->layer(from, l, &part, e);
 
 	if (r < 0)

@@ -95,7 +95,7 @@ static int from_index(struct source *s, const json_t *o, const struct platform *
 	_cleanup_index_ struct index index = {0};
 	_cleanup_free_ char *text = NULL;
 	const struct descriptor *d;
-	size_t n;
+	size_t n = 0;
 	int r = index_parse(o, &index, e);
 
 	if (r == 0)
@@ -108,7 +108,7 @@ static int from_index(struct source *s, const json_t *o, const struct platform *
 static int from_text(struct source *s, const char *text, size_t n, const struct digest *digest, const struct platform *want, struct plan *p, int depth, struct err *e)
 {
 	_cleanup_json_ json_t *o = NULL;
-	enum doc_kind kind;
+	enum doc_kind kind = DOC_INDEX;
 	int r = depth > NESTING_MAX ? err_set(e, -ELOOP, "the index leads to more than %d others", NESTING_MAX) : doc_load(text, n, "manifest", &o, e);
 
 	if (r == 0)
@@ -142,7 +142,7 @@ int plan_from_document(struct source *s, const char *text, size_t n, const struc
 int plan_from_descriptor(struct source *s, const struct descriptor *d, const struct platform *want, struct plan *ret, struct err *e)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t n;
+	size_t n = 0;
 	int r = fetch(s, d, "manifest", &text, &n, e);
 
 	return r < 0 ? r : from_text(s, text, n, &d->digest, want, ret, 0, e);

@@ -59,12 +59,12 @@ static int open_all(struct image_store *s, const char *root, bool create, enum i
 
 	if (r < 0)
 		return err_sys(e, r, "make %s", root);
-	s->root = strdup(root);
+	s->root = realpath(root, NULL);
 	s->fd = sys_openat(AT_FDCWD, root, O_RDONLY | O_DIRECTORY, 0);
 	if (s->fd == -ENOENT)
 		return err_set(e, -ENOENT, "there are no images: %s is not there; 'rast image import' or 'rast image pull' makes it", root);
 	if (s->fd < 0 || !s->root)
-		return err_sys(e, s->fd < 0 ? s->fd : -ENOMEM, "open %s", root);
+		return err_sys(e, s->fd < 0 ? s->fd : -errno, "open %s", root);
 	if (fstatfs(s->fd, &fs) < 0)
 		return err_sys(e, -errno, "look at the file system of %s", root);
 	s->btrfs = fs.f_type == BTRFS_SUPER_MAGIC;

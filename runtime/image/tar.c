@@ -175,7 +175,7 @@ static int number(const char *s, size_t n, int64_t *ret)
 
 static int unsigned_number(const char *s, size_t n, uint64_t *ret)
 {
-	int64_t v;
+	int64_t v = 0;
 
 	if (number(s, n, &v) < 0 || v < 0)
 		return -EBADMSG;
@@ -275,7 +275,7 @@ static int next_line(struct tar *t, struct lines *l, uint64_t *ret)
 static int read_sparse_1_0(struct tar *t)
 {
 	struct lines l = {.at = BLOCK};
-	uint64_t n, offset, len;
+	uint64_t n = 0, offset = 0, len = 0;
 	int r = next_line(t, &l, &n);
 
 	if (r == 0 && n > TAR_SPARSE_MAX)
@@ -535,7 +535,7 @@ static void forget(struct tar *t)
 int tar_next(struct tar *t, const struct tar_entry **ret, struct err *e)
 {
 	struct header h;
-	uint64_t size, extra = 0;
+	uint64_t size = 0, extra = 0;
 	int r = skip_content(t, e);
 
 	if (r < 0 || t->ended)

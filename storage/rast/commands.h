@@ -32,6 +32,7 @@ struct rast_commands {
 	size_t n;
 };
 extern const struct rast_commands rast_image; /* image.c */
+extern const struct rast_commands rast_history; /* history.c */
 
 /* Print "rast: text" to stderr; returns status. */
 int rast_error(int status, const char *fmt, ...) _printf_(2, 3);

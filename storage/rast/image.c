@@ -7,7 +7,8 @@
 
 static struct {
 	const char *root, *max_size;
-	bool names;
+	bool names, content, keep_layers, read_only;
+	const char *hostname, *user, *cwd;
 	struct image_options import;
 } set = {.root = IMAGE_STORE_DEFAULT};
 
@@ -139,16 +140,152 @@ static const struct opt import_options[] = {
 	{ROOT},
 };
 
+/* --- inspect --- */
+static int verb_inspect(int argc, char **argv, void *data)
+{
+	_cleanup_err_ struct err e = {0};
+	_cleanup_image_store_ struct image_store *s = NULL;
+	json_t *all = json_array();
+	int r = image_store_open(set.root, false, IMAGE_USE, &s, &e);
+
+	if (argc < 2) {
+		json_decref(all);
+		return rast_error(RAST_USAGE, "image inspect wants the names of images");
+	}
+	for (int k = 1; k < argc && r == 0; k++) {
+		_cleanup_image_info_ struct image_info i = {0};
+		_cleanup_free_ char *config = NULL, *manifest = NULL;
+		r = image_find(s, argv[k], &i, &e);
+		r = r < 0 ? r : image_documents(s, &i, &config, &manifest, &e);
+		if (r < 0)
+			break;
+		json_t *one = image_json(&i);
+		json_object_set_new(one, "configuration", json_loads(config, 0, NULL));
+		if (manifest)
+			json_object_set_new(one, "document", json_loads(manifest, 0, NULL));
+		json_array_append_new(all, one);
+	}
+	rast.json = true;
+	return print_array(all, r, &e);
+}
+
+/* --- rm, gc --- */
+static void print_gc(const struct image_gc *gc)
+{
+	if (rast.json)
+		printf("{\"layers\": %u, \"blobs\": %u, \"downloads\": %u}\n", gc->layers, gc->blobs, gc->downloads);
+	else if (!rast.quiet)
+		printf("removed %u layers, %u documents, %u unfinished imports and downloads\n", gc->layers, gc->blobs, gc->downloads);
+}
+
+static int verb_rm(int argc, char **argv, void *data)
+{
+	_cleanup_err_ struct err e = {0};
+	_cleanup_image_store_ struct image_store *s = NULL;
+	struct image_gc gc = {0};
+
+	if (argc < 2)
+		return rast_error(RAST_USAGE, "image rm wants the names of images");
+	int r = image_store_open(set.root, false, IMAGE_REMOVE, &s, &e);
+	for (int k = 1; k < argc && r == 0; k++)
+		r = image_remove(s, argv[k], &e);
+	if (r == 0 && !set.keep_layers && (r = image_gc(s, &gc, &e)) == 0)
+		print_gc(&gc);
+	return r < 0 ? rast_fail(&e) : RAST_OK;
+}
+
+static int verb_gc(int argc, char **argv, void *data)
+{
+	_cleanup_err_ struct err e = {0};
+	_cleanup_image_store_ struct image_store *s = NULL;
+	struct image_gc gc = {0};
+	int r = image_store_open(set.root, false, IMAGE_REMOVE, &s, &e);
+
+	if (r == -ENOENT)
+		r = 0; /* nothing there is nothing to be removed */
+	else if (r == 0)
+		r = image_gc(s, &gc, &e);
+	if (r == 0)
+		print_gc(&gc);
+	return r < 0 ? rast_fail(&e) : RAST_OK;
+}
+
+/* --- verify --- */
+static void print_problem(const char *image, const char *text, void *data)
+{
+	if (rast.json) {
+		json_array_append_new(data, json_pack("{ss ss}", "image", image, "problem", text));
+		return;
+	}
+	printf("%s: ", image);
+	print_clean(stdout, text);
+	putchar('\n');
+}
+
+static int verb_verify(int argc, char **argv, void *data)
+{
+	_cleanup_err_ struct err e = {0};
+	_cleanup_image_store_ struct image_store *s = NULL;
+	json_t *problems = json_array();
+	int r = image_store_open(set.root, false, IMAGE_USE, &s, &e), found = 0;
+
+	for (int k = argc > 1 ? 1 : 0; k < argc && r >= 0; k++) {
+		r = image_verify(s, argc > 1 ? argv[k] : NULL, set.content, print_problem, problems, &e);
+		found += r > 0 ? r : 0;
+	}
+	r = print_array(problems, r < 0 ? r : 0, &e);
+	return r == RAST_OK && found > 0 ? RAST_FAILED : r;
+}
+
+/* --- unpack --- */
+static int verb_unpack(int argc, char **argv, void *data)
+{
+	_cleanup_err_ struct err e = {0};
+	_cleanup_image_store_ struct image_store *s = NULL;
+	struct image_container o = {.hostname = set.hostname, .user = set.user, .cwd = set.cwd, .read_only = set.read_only};
+
+	if (argc < 3)
+		return rast_error(RAST_USAGE, "image unpack wants an image and the folder to make");
+	o.args = argc > 3 ? argv + 3 : NULL;
+	int r = image_store_open(set.root, false, IMAGE_USE, &s, &e);
+	r = r < 0 ? r : image_unpack(s, argv[1], argv[2], &o, &e);
+	return r < 0 ? rast_fail(&e) : RAST_OK;
+}
+
+static const struct opt inspect_options[] = {{ROOT}};
+static const struct opt rm_options[] = {
+	{"keep-layers", 0, OPT_FLAG, NULL, "leave the layers to a later image gc", &set.keep_layers},
+	{ROOT},
+};
+static const struct opt verify_options[] = {
+	{"content", 0, OPT_FLAG, NULL, "read every file, too: finds what the disk has lost", &set.content},
+	{ROOT},
+};
+static const struct opt unpack_options[] = {
+	{"hostname", 0, OPT_STRING, "NAME", "the container's host name", &set.hostname},
+	{"user", 'u', OPT_STRING, "USER[:GROUP]", "instead of the image's, by its own passwd", &set.user},
+	{"cwd", 0, OPT_STRING, "PATH", "instead of the image's working directory", &set.cwd},
+	{"read-only", 0, OPT_FLAG, NULL, "config.json says that the root is read-only", &set.read_only},
+	{ROOT},
+};
+
 static const struct opt list_options[] = {
 	{"names", 0, OPT_FLAG, NULL, "only the names, one a line", &set.names},
 	{ROOT},
 };
 
+#define IMAGES "$(rast image list --names 2>/dev/null)"
 #define OPTS(table) table, ARRAY_SIZE(table)
 
 static const struct verb verbs[] = {
 	{"image import", "PATH", "Take images from an OCI layout (a folder or an archive) or from what docker save has written", verb_import, OPTS(import_options), "file"},
 	{"image list", "", "List the images of this machine", verb_list, OPTS(list_options), ""},
+	{"image inspect", "NAME...", "Show all about images as JSON", verb_inspect, OPTS(inspect_options), IMAGES},
+	{"image unpack", "NAME DIR [ARG...]", "Make a bundle for an OCI runtime: DIR with rootfs/, a snapshot where that can be, and config.json", verb_unpack,
+		OPTS(unpack_options), IMAGES},
+	{"image rm", "NAME...", "Remove images, and layers that no other image needs", verb_rm, OPTS(rm_options), IMAGES},
+	{"image gc", "", "Remove layers that no image needs, and what interrupted imports have left", verb_gc, OPTS(inspect_options), ""},
+	{"image verify", "[NAME...]", "Check images: documents, layers, and whether files were changed", verb_verify, OPTS(verify_options), IMAGES},
 };
 
 const struct rast_commands rast_image = {"Images", verbs, ARRAY_SIZE(verbs)};

@@ -8,6 +8,7 @@
 
 static const struct rast_commands *const parts[] = {
 	&rast_image,
+	&rast_history,
 };
 
 struct rast_settings rast;
@@ -79,7 +80,9 @@ int main(int argc, char **argv)
 	program.verbs = verbs;
 	if (argc == 2 && streq(argv[1], "help"))
 		argv[1] = help;
-	int status = program_main(&program, argc, argv, NULL);
+	char *list[] = {argv[0], argc > 1 ? argv[1] : NULL, (char[]){"list"}, NULL};
+	bool bare = argc == 2 && streq(argv[1], "history"); /* a group that has a most frequent command */
+	int status = bare ? program_main(&program, 3, list, NULL) : program_main(&program, argc, argv, NULL);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return rast_error(RAST_FAILED, "writing the output failed: %s", strerror(errno));
 	return status;
