@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -316,8 +317,69 @@ START_TEST(a_file_that_is_missing_or_endless_is_an_error)
 }
 END_TEST
 
+START_TEST(the_default_configuration_is_a_good_one)
+{
+	for (int rootless = 0; rootless < 2; rootless++) {
+		_cleanup_free_ char *text = NULL;
+		_cleanup_err_ struct err e = { 0 };
+		_cleanup_oci_spec_ struct oci_spec *s = NULL;
+		ck_assert_int_eq(oci_spec_default(rootless, &text), 0);
+		if (oci_spec_parse(text, strlen(text), &how, &s, &e) < 0)
+			ck_abort_msg("%s", err_text(&e));
+		ck_assert(s->process->terminal && s->process->no_new_privileges && s->root_readonly && s->n_mounts == (rootless ? 6 : 7));
+		ck_assert(s->ns[OCI_NS_USER].listed == rootless && s->ns[OCI_NS_NETWORK].listed == !rootless && (s->resources == NULL) == rootless);
+		ck_assert_uint_eq(s->uid_maps.n, rootless);
+		ck_assert_uint_eq(s->masked_paths.n, 10);
+	}
+}
+END_TEST
+
+/* Everything that features names is taken by the reader. */
+START_TEST(features_names_what_the_reader_takes)
+{
+	static const struct { const char *at, *spec; } lists[] = {
+		{ "mountOptions", MOUNT("'destination':'/a','source':'/b','type':'x','uidMappings':[{'containerID':0,'hostID':1,'size':1}],"
+			"'gidMappings':[{'containerID':0,'hostID':1,'size':1}],'options':['%s']") },
+		{ "hooks", SPEC("'hooks':{'%s':[{'path':'/x'}]}") },
+		{ "linux.capabilities", PROCESS("'capabilities':{'bounding':['%s']}") },
+		{ "linux.seccomp.actions", SECCOMP("'defaultAction':'SCMP_ACT_ALLOW','listenerPath':'/x','syscalls':[{'names':['a'],'action':'%s'}]") },
+		{ "linux.seccomp.operators", SECCOMP("'defaultAction':'SCMP_ACT_ALLOW','syscalls':[{'names':['a'],'action':'SCMP_ACT_KILL','args':[{'index':0,'value':1,'op':'%s'}]}]") },
+		{ "linux.seccomp.archs", SECCOMP("'defaultAction':'SCMP_ACT_ALLOW','architectures':['%s']") },
+		{ "linux.seccomp.supportedFlags", SECCOMP("'defaultAction':'SCMP_ACT_ALLOW','listenerPath':'/x','flags':['%s'],'syscalls':[{'names':['a'],'action':'SCMP_ACT_NOTIFY'}]") },
+		{ "linux.memoryPolicy.flags", LINUX("'memoryPolicy':{'mode':'MPOL_BIND','nodes':'0','flags':['%s']}") },
+	};
+	_cleanup_free_ char *text = NULL;
+	size_t counts[ARRAY_SIZE(lists)];
+
+	ck_assert_int_eq(oci_features(&text), 0);
+	json_t *root = json_loads(text, 0, NULL);
+	ck_assert_ptr_nonnull(root);
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		char path[64], json[1024];
+		json_t *list = root, *item;
+		size_t k;
+		strcpy(path, lists[i].at);
+		for (char *key = strtok(path, "."); key; key = strtok(NULL, "."))
+			list = json_object_get(list, key);
+		counts[i] = json_array_size(list);
+		json_array_foreach(list, k, item) {
+			_cleanup_oci_spec_ struct oci_spec *s = NULL;
+			size_t at = (size_t)(strstr(lists[i].spec, "%s") - lists[i].spec);
+			snprintf(json, sizeof(json), "%.*s%s%s", (int)at, lists[i].spec, json_string_value(item), lists[i].spec + at + 2);
+			s = good(json);
+			if (i == 0)
+				ck_assert_msg(s->mounts[0].fs_options.n == 0, "%s", json_string_value(item));
+		}
+	}
+	ck_assert(counts[0] >= 62 && counts[1] == 6 && counts[2] == 41 && counts[3] == 9 && counts[4] == 7 && counts[5] >= 17 && counts[6] >= 1 && counts[7] == 3);
+	ck_assert_uint_eq(json_array_size(json_object_get(json_object_get(root, "linux"), "namespaces")), 8);
+	json_decref(root);
+}
+END_TEST
+
 PROMISES("runtime: configuration", an_error_names_the_file_the_path_and_the_mend, the_smallest_configuration_is_enough,
 	unknown_keys_and_null_are_passed_over, a_process_arrives_whole, namespaces_maps_and_devices_arrive,
 	mount_options_become_what_mount_setattr_takes, hooks_arrive_in_their_order, resources_arrive_and_idle_v1_values_pass,
 	a_seccomp_profile_becomes_numbers, different_profiles_have_different_bytes, landlock_annotations_become_rules,
-	container_ids_are_names_of_files, process_and_resources_stand_alone, a_file_that_is_missing_or_endless_is_an_error)
+	container_ids_are_names_of_files, process_and_resources_stand_alone,
+	the_default_configuration_is_a_good_one, features_names_what_the_reader_takes, a_file_that_is_missing_or_endless_is_an_error)
