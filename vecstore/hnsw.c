@@ -65,7 +65,7 @@ float graph_far(const struct graph *g, const struct probe *q, uint32_t node)
 	return far_of(g, q, node, kernel_best()->dot_i8(code_of(g, node), q->code, g->stride));
 }
 
-/* Its links on a level above 0; *max is how many there can be. NULL: damaged. */
+/* Its links on a level above 0. NULL: damaged. */
 static const uint32_t *upper_links(const struct graph *g, uint32_t node, uint32_t level)
 {
 	uint32_t at = g->upper_at[node];
@@ -76,21 +76,26 @@ static const uint32_t *upper_links(const struct graph *g, uint32_t node, uint32_
 }
 
 /* Walk to the nearest node that is reached by going nearer in each step. */
-static uint32_t descend(const struct graph *g, const struct probe *q, const struct kernel *k, uint64_t *visited)
+uint32_t graph_descend(const struct graph *g, const struct probe *q, uint32_t to, uint64_t *visited)
 {
+	const struct kernel *k = kernel_best();
 	uint32_t at = g->entry;
 	float best = graph_far(g, q, at);
 
-	for (uint32_t level = g->top; level > 0; level--) {
+	for (uint32_t level = g->top; level > to; level--) {
 		for (bool moved = true; moved;) {
 			const uint32_t *links = upper_links(g, at, level);
 			moved = false;
-			for (uint32_t i = 0; links && i < g->m && links[i] < g->n; i++) {
-				float far = far_of(g, q, links[i], k->dot_i8(code_of(g, links[i]), q->code, g->stride));
+			for (uint32_t i = 0; links && i < g->m; i++) {
+				uint32_t next = __atomic_load_n(&links[i], __ATOMIC_RELAXED);
+				float far;
+				if (next >= g->n)
+					break;
+				far = far_of(g, q, next, k->dot_i8(code_of(g, next), q->code, g->stride));
 				(*visited)++;
 				if (far < best) {
 					best = far;
-					at = links[i];
+					at = next;
 					moved = true;
 				}
 			}
@@ -118,14 +123,21 @@ static inline uint32_t insert(struct beam *b, uint32_t ef, float far, uint32_t n
 	return lo;
 }
 
-/* Neighbours that have not been seen yet; their codes are on the way when this returns. */
-static inline uint32_t gather(const struct graph *g, struct beam *b, uint32_t node, const void **code, uint32_t *fresh)
+/* The links of a node on a level; an index that is being built changes under us: each link is read once, and is a node or the end. */
+static const uint32_t *links_of(const struct graph *g, uint32_t node, uint32_t level, uint32_t *max)
 {
-	const uint32_t *links = g->links + (size_t)node * 2 * g->m;
-	uint32_t n = 0;
+	*max = level ? g->m : 2 * g->m;
+	return level ? upper_links(g, node, level) : g->links + (size_t)node * 2 * g->m;
+}
 
-	for (uint32_t i = 0; i < 2 * g->m; i++) {
-		uint32_t next = links[i];
+/* Neighbours that have not been seen yet; their codes are on the way when this returns. */
+static inline uint32_t gather(const struct graph *g, struct beam *b, uint32_t node, uint32_t level, const void **code, uint32_t *fresh)
+{
+	uint32_t n = 0, max;
+	const uint32_t *links = links_of(g, node, level, &max);
+
+	for (uint32_t i = 0; links && i < max; i++) {
+		uint32_t next = __atomic_load_n(&links[i], __ATOMIC_RELAXED);
 		const uint8_t *p;
 		if (next >= g->n)
 			break;
@@ -142,11 +154,11 @@ static inline uint32_t gather(const struct graph *g, struct beam *b, uint32_t no
 	return n;
 }
 
-void graph_search(const struct graph *g, const struct probe *q, uint32_t ef, struct beam *b)
+void graph_beam(const struct graph *g, const struct probe *q, uint32_t from, uint32_t level, uint32_t ef, struct beam *b)
 {
 	const struct kernel *k = kernel_best();
 	const void *code[LINKS_MAX];
-	uint32_t fresh[LINKS_MAX], from = descend(g, q, k, &b->visited), cursor = 0;
+	uint32_t fresh[LINKS_MAX], cursor = 0;
 	int32_t dot[LINKS_MAX];
 
 	new_epoch(b);
@@ -161,7 +173,7 @@ void graph_search(const struct graph *g, const struct probe *q, uint32_t ef, str
 			continue;
 		}
 		b->at[cursor].node |= EXPANDED;
-		n = gather(g, b, node, code, fresh);
+		n = gather(g, b, node, level, code, fresh);
 		k->dots_at(code, n, q->code, g->stride, dot);
 		b->visited += n;
 		for (uint32_t i = 0; i < n; i++) {
@@ -175,4 +187,9 @@ void graph_search(const struct graph *g, const struct probe *q, uint32_t ef, str
 	}
 	for (uint32_t i = 0; i < b->n; i++)
 		b->at[i].node &= ~EXPANDED;
+}
+
+void graph_search(const struct graph *g, const struct probe *q, uint32_t ef, struct beam *b)
+{
+	graph_beam(g, q, graph_descend(g, q, 0, &b->visited), 0, ef, b);
 }

@@ -97,6 +97,9 @@ int beam_ready(struct beam *b, uint32_t nodes, uint32_t room); /* -ENOMEM */
 void beam_free(struct beam *b);
 /* The nearest that a beam of `ef` finds, nearest first, in b->at. */
 void graph_search(const struct graph *g, const struct probe *q, uint32_t ef, struct beam *b);
+/* The same on one level, from a node; and the way down to the level above `to`. */
+void graph_beam(const struct graph *g, const struct probe *q, uint32_t from, uint32_t level, uint32_t ef, struct beam *b);
+uint32_t graph_descend(const struct graph *g, const struct probe *q, uint32_t to, uint64_t *visited);
 float graph_far(const struct graph *g, const struct probe *q, uint32_t node);
 
 #endif

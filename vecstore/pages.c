@@ -46,6 +46,7 @@ static int meta_decode(const uint8_t *at, size_t room, uint64_t number, struct p
 
 	if (room < META_SIZE || u64(at) != number || u16(at + 10) != PAGE_META || u32(at + PAGE_HEAD) != META_MAGIC || u32(at + PAGE_HEAD + 4) != META_VERSION)
 		return -EBADMSG;
+	ret->mapsize = u64(at + PAGE_HEAD + 16);
 	ret->psize = u32(free_db.p);
 	ret->last = u64(main_db.p + DB_SIZE);
 	ret->txnid = u64(main_db.p + DB_SIZE + 8);
@@ -65,10 +66,12 @@ int pages_in_memory(const uint8_t *map, size_t len, struct pages *ret)
 	/* Where the second one is follows from the first one's page size; without it, every size is tried. */
 	for (uint32_t psize = best.metas ? best.psize : 512; psize <= 32768; psize *= 2) {
 		if (len > psize && meta_decode(map + psize, len - psize, 1, &one) == 0 && one.psize == psize) {
+			uint64_t other = best.metas ? MIN(best.txnid, one.txnid) : one.txnid;
 			unsigned metas = best.metas + 1;
 			if (!best.metas || one.txnid > best.txnid)
 				best = one;
 			best.metas = metas;
+			best.other_txnid = other;
 			break;
 		}
 		if (best.metas)
@@ -76,6 +79,8 @@ int pages_in_memory(const uint8_t *map, size_t len, struct pages *ret)
 	}
 	if (!best.metas)
 		return -EBADMSG;
+	/* They are written in turn: numbers that are further apart mean that one of them is damaged, and which one nobody knows. */
+	best.apart = best.metas == 2 && best.txnid - best.other_txnid > 1;
 	*ret = best;
 	ret->map = map;
 	ret->len = len;
@@ -83,7 +88,7 @@ int pages_in_memory(const uint8_t *map, size_t len, struct pages *ret)
 	return 0;
 }
 
-int pages_open(int dirfd, const char *name, struct pages *ret, struct err *e)
+int pages_open(int dirfd, const char *name, bool even_so, struct pages *ret, struct err *e)
 {
 	_cleanup_close_ int fd = sys_openat(dirfd, name, O_RDONLY, 0);
 	struct stat st;
@@ -100,9 +105,11 @@ int pages_open(int dirfd, const char *name, struct pages *ret, struct err *e)
 	if (SYS_IS_ERR(map))
 		return err_sys(e, SYS_ERR(map), "map %s", name);
 	r = pages_in_memory(map, (size_t)st.st_size, ret);
+	if (r == 0 && ret->apart && !even_so)
+		r = -EBADMSG;
 	if (r < 0) {
 		munmap(map, (size_t)st.st_size);
-		return err_set(e, r, "%s: neither of its two first pages is sound; rastvec repair makes a new store of what is left", name);
+		return err_set(e, r, "%s: its two first pages are damaged; rastvec repair makes a new store of what is left", name);
 	}
 	return 0;
 }
@@ -295,6 +302,19 @@ int tree_cur_step(struct tree_cur *c, int by, struct slice *k, struct slice *v)
 			c->at[c->depth - 1].i = c->at[c->depth - 1].pg.n - 1;
 	}
 	return current(c, k, v);
+}
+
+int tree_cur_first(struct tree_cur *c, struct slice *k, struct slice *v)
+{
+	int r;
+
+	c->depth = 0;
+	if (c->t.root == PAGE_NONE)
+		return -ENOENT;
+	r = enter(c, c->t.root);
+	while (r == 0 && c->depth < c->t.depth)
+		r = enter_child(c);
+	return r < 0 ? r : current(c, k, v);
 }
 
 int tree_cur_last(struct tree_cur *c, struct slice *k, struct slice *v)

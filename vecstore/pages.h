@@ -26,6 +26,7 @@ struct pages {
 	uint64_t last, txnid;
 	struct tree free, main;
 	unsigned metas;      /* how many of the two meta pages are sound */
+	uint64_t mapsize, other_txnid; bool apart; /* other_txnid: of the older meta page, when it is sound */
 };
 
 /* A page that passed its checks. */
@@ -33,7 +34,7 @@ struct page { const uint8_t *p; uint64_t number; unsigned flags, n, lower, upper
 struct node { struct slice key, value; unsigned flags; uint64_t child; };
 
 /* Map the file and choose the newer sound meta page. -ENOENT, -EBADMSG. The file may be shorter than it says: such pages are then damaged. */
-int pages_open(int dirfd, const char *name, struct pages *ret, struct err *e);
+int pages_open(int dirfd, const char *name, bool even_so, struct pages *ret, struct err *e); /* even_so: also when it can't be told which meta page is the newer one */
 void pages_close(struct pages *p);
 int pages_in_memory(const uint8_t *map, size_t len, struct pages *ret); /* for pages_open, repair and fuzzers; borrows */
 int page_get(const struct pages *p, uint64_t number, struct page *ret);
@@ -53,6 +54,7 @@ struct tree_cur {
 void tree_cur_init(struct tree_cur *c, const struct pages *p, const struct tree *t);
 int tree_cur_seek(struct tree_cur *c, struct slice key, struct slice *k, struct slice *v);
 int tree_cur_step(struct tree_cur *c, int by, struct slice *k, struct slice *v); /* by: 1 or -1 */
+int tree_cur_first(struct tree_cur *c, struct slice *k, struct slice *v);
 int tree_cur_last(struct tree_cur *c, struct slice *k, struct slice *v);
 
 #endif

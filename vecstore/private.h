@@ -9,6 +9,9 @@
 #include "vecstore/kv.h"
 #include "vecstore/vecstore.h"
 
+/* Address space, not memory: LMDB's file grows as it is filled. */
+#define MAP_SIZE ((size_t)256 << 30)
+
 struct index;
 struct scratch;
 

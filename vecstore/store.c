@@ -10,8 +10,6 @@
 #include "base/sys.h"
 #include "vecstore/private.h"
 
-/* Address space, not memory: LMDB's file grows as it is filled. */
-#define MAP_SIZE ((size_t)256 << 30)
 
 uint64_t wall_us(void)
 {
@@ -47,11 +45,16 @@ static int put_head(struct vs_txn *t)
 static int sane_file(struct vs *s, struct err *e)
 {
 	struct pages p;
-	int r = pages_open(s->dirfd, VS_DATA_FILE, &p, e);
+	int r = pages_open(s->dirfd, VS_DATA_FILE, false, &p, e);
 
-	if (r < 0)
-		return err_prefix(e, "store %s", s->dir);
-	if (p.last >= p.n)
+	if (r < 0) {
+		err_prefix(e, "store %s", s->dir);
+		return r;
+	}
+	/* LMDB believes both of them. */
+	if (p.metas < 2 || p.mapsize != MAP_SIZE)
+		r = err_set(e, -EBADMSG, "store %s: one of the two first pages of %s is damaged; rastvec repair", s->dir, VS_DATA_FILE);
+	else if (p.last >= p.n)
 		r = err_set(e, -EBADMSG, "store %s: %s has been cut: it has %llu pages and speaks of %llu; restore a backup, or rastvec repair", s->dir, VS_DATA_FILE,
 			    (unsigned long long)p.n, (unsigned long long)p.last + 1);
 	pages_close(&p);
@@ -159,8 +162,10 @@ static int open_store(struct vs *s, struct err *e)
 		s->pages = calloc(1, sizeof(*s->pages));
 		if (!s->pages)
 			return err_set(e, -ENOMEM, "store %s: out of memory", s->dir);
-		r = pages_open(s->dirfd, VS_DATA_FILE, s->pages, e);
-		return r < 0 ? err_prefix(e, "store %s", s->dir) : 0;
+		r = pages_open(s->dirfd, VS_DATA_FILE, false, s->pages, e);
+		if (r < 0)
+			err_prefix(e, "store %s", s->dir);
+		return r;
 	}
 	if (s->flags & VS_CREATE)
 		return open_or_create(s, e);

@@ -172,4 +172,24 @@ int vs_index_build(struct vs *s, const char *coll, const struct vs_build *b, str
 /* Build those that it pays to build (the rows they lack cost more than they did): call it after a batch. *built may be NULL. */
 int vs_maintain(struct vs *s, const struct vs_build *b, unsigned *built, struct err *e);
 
+/* --- looking after a store; these take its folder --- */
+struct vs_checked {
+	uint64_t pages, cells, bytes;      /* looked at */
+	uint64_t problems;                 /* in the truth */
+	uint64_t index_problems;           /* in index files: they are built anew */
+	uint64_t version;
+	unsigned indexes;
+};
+/* Read every byte that counts, by a reader that believes none of them, beside readers and a writer. 0 whether or not there are problems:
+ * each is said as a line. -ENOENT: no store; other errors: it could not be checked. */
+int vs_check(const char *dir, struct vs_checked *ret, void (*problem)(const char *text, void *data), void *data, struct err *e);
+struct vs_repaired { uint64_t kept, lost, found; /* found: of kept, those that only hung in the air */ uint64_t version; };
+/* Make a new data.mdb of all that is sound, check it, and put it in the place of the old one, which stays as data.mdb.damaged. Nobody may have it open. */
+int vs_repair(const char *dir, struct vs_repaired *ret, void (*problem)(const char *text, void *data), void *data, struct err *e);
+/* One file with all of the store at one version, beside readers and a writer (it begins between two write transactions); checked before it gets its name, durable on return. */
+int vs_backup(struct vs *s, const char *file, struct err *e);
+/* Check a backup and make it the store in dir (made when it isn't there); a store that is there is replaced atomically, when `replace` says so (-EEXIST).
+ * Nobody may have it open. */
+int vs_restore(const char *file, const char *dir, bool replace, struct err *e);
+
 #endif
