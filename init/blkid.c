@@ -11,6 +11,7 @@
 
 #include "base/str.h"
 #include "base/sys.h"
+#include "init/partition.h"
 #include "storage/btrfs.h"
 
 static void uuid_text(const unsigned char *u, char text[37])
@@ -133,7 +134,11 @@ bool blkid_resolve(const char *source, char *path, size_t size, const char **typ
 		return search(true, source + 5, path, size, type);
 	if (str_starts(source, "LABEL="))
 		return search(false, source + 6, path, size, type);
-	snprintf(path, size, "%s", source);
+	bool by_uuid = str_starts(source, "PARTUUID=");
+	if (!by_uuid && !str_starts(source, "PARTLABEL="))
+		snprintf(path, size, "%s", source);
+	else if (!partition_find(by_uuid, strchr(source, '=') + 1, path, size))
+		return false;
 	if (access(path, F_OK) < 0)
 		return false;
 	if (type)

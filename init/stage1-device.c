@@ -19,6 +19,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "init/console.h"
+#include "init/partition.h"
 #include "init/stage1.h"
 #include "storage/btrfs.h"
 
@@ -26,7 +27,8 @@
 #define UEVENT_KERNEL_GROUP 1
 #define BLIND_POLL_MS 250
 
-enum how { BY_PATH, BY_UUID, BY_LABEL };
+enum how { BY_PATH, BY_UUID, BY_LABEL, BY_PARTUUID, BY_PARTLABEL };
+#define FORMS "/dev/..., UUID=..., LABEL=..., PARTUUID=... or PARTLABEL=..."
 
 struct wanted {
 	enum how how;
@@ -36,22 +38,29 @@ struct wanted {
 
 typedef bool (*device_cb)(const char *path, const struct btrfs_identity *id /* NULL: not a btrfs */, void *data);
 
+static const struct {
+	const char *prefix;
+	enum how how;
+} forms[] = {
+	{"UUID=", BY_UUID},		   {"LABEL=", BY_LABEL},
+	{"PARTUUID=", BY_PARTUUID},	   {"PARTLABEL=", BY_PARTLABEL},
+	{"/dev/disk/by-uuid/", BY_UUID},	   {"/dev/disk/by-label/", BY_LABEL}, /* udev's links, without udev */
+	{"/dev/disk/by-partuuid/", BY_PARTUUID}, {"/dev/disk/by-partlabel/", BY_PARTLABEL},
+};
+
 static int wanted_from(const struct stage1 *s, struct wanted *w, struct err *e)
 {
 	if (!cmdline_get(s->cmdline, "rast.root", w->what, sizeof(w->what)) && !cmdline_get(s->cmdline, "root", w->what, sizeof(w->what)))
-		return err_set(e, -EINVAL, "the kernel command line names no root device: give rast.root=/dev/..., UUID=... or LABEL=...");
+		return err_set(e, -EINVAL, "the kernel command line names no root device: give rast.root=" FORMS);
 	w->how = BY_PATH;
 	w->value = w->what;
-	if (str_starts(w->what, "UUID="))
-		w->how = BY_UUID, w->value += 5;
-	else if (str_starts(w->what, "LABEL="))
-		w->how = BY_LABEL, w->value += 6;
-	else if (str_starts(w->what, "/dev/disk/by-uuid/")) /* udev's links, without udev */
-		w->how = BY_UUID, w->value += 18;
-	else if (str_starts(w->what, "/dev/disk/by-label/"))
-		w->how = BY_LABEL, w->value += 19;
-	else if (w->what[0] != '/')
-		return err_set(e, -EINVAL, "rast.root=%s is not understood: give /dev/..., UUID=... or LABEL=...", w->what);
+	for (unsigned i = 0; i < ARRAY_SIZE(forms) && w->how == BY_PATH; i++)
+		if (str_starts(w->what, forms[i].prefix)) {
+			w->how = forms[i].how;
+			w->value += strlen(forms[i].prefix);
+		}
+	if ((w->how == BY_PATH && w->what[0] != '/') || !*w->value)
+		return err_set(e, -EINVAL, "rast.root=%s is not understood: give " FORMS, w->what);
 	return 0;
 }
 
@@ -109,15 +118,19 @@ static bool matches(const char *path, const struct btrfs_identity *id, void *dat
 
 static bool find(struct search *q)
 {
+	char *device = q->s->device;
 	struct btrfs_identity id;
 	struct stat st;
 
-	if (q->w->how != BY_PATH)
+	if (q->w->how == BY_UUID || q->w->how == BY_LABEL)
 		return each_device(matches, q);
-	if (stat(q->w->value, &st) < 0 || !S_ISBLK(st.st_mode))
+	if (q->w->how == BY_PATH)
+		snprintf(device, sizeof(q->s->device), "%s", q->w->value);
+	else if (!partition_find(q->w->how == BY_PARTUUID, q->w->value, device, sizeof(q->s->device)))
 		return false;
-	snprintf(q->s->device, sizeof(q->s->device), "%s", q->w->value);
-	q->n_devices = btrfs_identify_device(q->w->value, &id) == 0 ? id.n_devices : 1;
+	if (stat(device, &st) < 0 || !S_ISBLK(st.st_mode))
+		return false;
+	q->n_devices = btrfs_identify_device(device, &id) == 0 ? id.n_devices : 1;
 	return true;
 }
 

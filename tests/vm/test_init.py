@@ -134,6 +134,24 @@ def a_root_named_by_uuid_on_a_file_system_of_two_disks_boots():
         assert vm.power_off().reason == "guest-shutdown"
 
 
+def a_root_named_by_its_partition_boots_and_fstab_takes_such_names_too():
+    fstab = {"/etc/fstab": "PARTLABEL=spare /mnt vfat defaults 0 0\n"}
+    with VM(start=False, cold=True, files=fstab) as vm:
+        whole = vm.dir / "gpt.img"
+        size, begin, spare = vm.disk.stat().st_size >> 20, 1, 4
+        subprocess.run(["truncate", "-s", f"{size + spare + 2}M", whole], check=True)
+        table = f"label: gpt\nstart=1MiB, size={spare}MiB, name=spare\nstart={begin + spare}MiB, size={size}MiB, uuid=0A1B2C3D-1111-2222-3333-444455556666, name=\"my root\"\n"
+        subprocess.run(["sfdisk", "-q", whole], input=table, text=True, check=True)
+        subprocess.run(["dd", f"if={vm.disk}", f"of={whole}", "bs=1M", f"seek={begin + spare}", "conv=notrunc,sparse", "status=none"], check=True)
+        vm.disk = whole
+        for root in ("PARTUUID=0a1b2c3d-1111-2222-3333-444455556666", '"PARTLABEL=my root"'):
+            vm.root = root
+            vm.start(append='"rast.root=PARTLABEL=my root"' if "PARTLABEL" in root else None)
+            assert boot_file(vm)["root"] == "/dev/vda2"
+            assert "PARTLABEL=spare can't be mounted" in vm.log, "there is no file system in it, but it is found"
+            assert vm.power_off().reason == "guest-shutdown"
+
+
 def the_boot_gate_takes_arguments_after_the_modules_and_before_the_root():
     path = f"{tempfile.mkdtemp(prefix='rast-gate-')}/s"
     listen = socket.socket(socket.AF_UNIX)
