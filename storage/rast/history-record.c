@@ -148,8 +148,8 @@ int verb_history_record(int argc, char **argv, void *data)
 	_cleanup_documents_ struct documents ds = {0};
 	_cleanup_err_ struct err e = {0};
 	char unusual[1024] = "";
-	uint32_t version, snapshot = hist.snapshot >= 0 ? (uint32_t)hist.snapshot : running_snapshot();
-	bool fresh, known = !hist.kind;
+	uint32_t version = 0, snapshot = hist.snapshot >= 0 ? (uint32_t)hist.snapshot : running_snapshot();
+	bool fresh = false, known = !hist.kind;
 
 	for (size_t i = 0; hist.kind && i < ARRAY_SIZE(kinds); i++)
 		known |= streq(kinds[i], hist.kind);
@@ -230,7 +230,7 @@ int verb_history_restore(int argc, char **argv, void *data)
 	_cleanup_documents_ struct documents ds = {0};
 	_cleanup_err_ struct err e = {0};
 	unsigned written = 0, found = 0;
-	uint32_t number;
+	uint32_t number = 0;
 
 	if (argc < 2)
 		return rast_error(RAST_USAGE, "history restore takes the number of a version, and documents if not all of /etc/rastos is meant");

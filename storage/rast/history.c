@@ -195,7 +195,7 @@ static int verb_show(int argc, char **argv, void *data)
 	_cleanup_history_ struct history h = {0};
 	_cleanup_err_ struct err e = {0};
 	struct version v;
-	uint32_t number;
+	uint32_t number = 0;
 	char when[48];
 
 	if (argc < 2 || argc > 3)
@@ -247,7 +247,7 @@ static int verb_diff(int argc, char **argv, void *data)
 	_cleanup_history_ struct history h = {0};
 	_cleanup_facts_ struct facts a = {0}, b = {0};
 	_cleanup_err_ struct err e = {0};
-	uint32_t from, to;
+	uint32_t from = 0, to = 0;
 
 	if (argc != 3)
 		return rast_error(RAST_USAGE, "history diff takes the numbers of two versions");
@@ -375,7 +375,7 @@ static int verb_similar(int argc, char **argv, void *data)
 	_cleanup_err_ struct err e = {0};
 	struct vs_record r;
 	float v[EMBED_DIM];
-	uint32_t number;
+	uint32_t number = 0;
 	char id[16];
 
 	if (argc != 2)

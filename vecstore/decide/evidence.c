@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 const struct decide_params decide_params_default = {
-	.m = 2.0f, .floor = 0.35f, .cap_own = 3.0f, .cap_fleet = 6.0f, .fleet_share = 0.6f, .k = 0.5f, .threshold = 0.5f,
+	.m = 2.0f, .floor = 0.2f, .cap_own = 3.0f, .cap_fleet = 6.0f, .fleet_share = 0.6f, .k = 0.5f, .threshold = 0.5f,
 	.transient = 0.02f, .again = 0.4f, .pair = 0.01f, .outside = 0.01f, .slip = 0.03f, .budget = 1,
 };
 
@@ -177,7 +177,7 @@ static int collect(struct asking *a, const struct evidence *ev)
 
 static float rarity(const struct evidence *ev, uint32_t df)
 {
-	return logf(((float)ev->n + 2.0f) / ((float)df + 1.0f)) + 0.3f;
+	return logf(((float)ev->n + 50.0f) / ((float)df + 1.0f)) + 0.3f; /* as if there were 50 more: of a handful nothing is rare yet */
 }
 
 /* --- likeness and risk --- */

@@ -18,8 +18,8 @@
 const struct token_class_info token_classes[TOKEN_CLASSES] = {
 	[TOKEN_SUBJECT] = {"subject", 1.0f},     [TOKEN_KIND] = {"kind", 0.3f},           [TOKEN_KEY] = {"key", 0.8f},
 	[TOKEN_SUBJECT_KEY] = {"setting", 1.2f}, [TOKEN_KEY_VALUE] = {"value", 2.0f},     [TOKEN_OLD_VALUE] = {"old value", 0.4f},
-	[TOKEN_OLD_NEW] = {"old>new", 1.2f},     [TOKEN_SHAPE] = {"shape", 0.9f},         [TOKEN_TREND] = {"trend", 0.6f},
-	[TOKEN_WORD] = {"word", 0.4f},           [TOKEN_GRAM] = {"3-gram", 0.2f},         [TOKEN_VERSION] = {"version", 2.0f},
+	[TOKEN_OLD_NEW] = {"old>new", 0.8f},     [TOKEN_SHAPE] = {"shape", 0.9f},         [TOKEN_TREND] = {"trend", 0.6f},
+	[TOKEN_WORD] = {"word", 0.4f},           [TOKEN_GRAM] = {"3-gram", 0.2f},         [TOKEN_VERSION] = {"version", 1.4f},
 	[TOKEN_VERSION_PREFIX] = {"version prefix", 0.8f}, [TOKEN_EDGE] = {"dependency", 1.0f},
 };
 
