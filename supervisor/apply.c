@@ -20,6 +20,7 @@ struct apply {
 	apply_then then;           /* what the instances are for, NULL: an ordinary apply */
 	json_t *params;
 	struct compile c;
+	struct timer limit;        /* for the compiler */
 	struct state st;           /* the new one, not yet in its place */
 	struct source *source;
 	json_t *problems;
@@ -43,6 +44,7 @@ static void apply_free(struct apply *a)
 		varlink_call_unref(a->call);
 	}
 	loop_remove_fd(a->source);
+	timer_disarm(a->m->loop, &a->limit);
 	compile_done(&a->c);
 	json_decref(a->problems);
 	json_decref(a->params);
@@ -473,6 +475,14 @@ static void compiled(struct apply *a)
 	manager_schedule(m);
 }
 
+static int on_limit(struct timer *t, void *data)
+{
+	struct apply *a = data;
+	kill(a->c.pid, SIGKILL);
+	refuse_errno(a, -ETIMEDOUT, "the service files can't be read: the disk that they are on does not answer");
+	return 0;
+}
+
 static int on_compiler(struct source *src, int fd, uint32_t events, void *data)
 {
 	struct apply *a = data;
@@ -480,6 +490,7 @@ static int on_compiler(struct source *src, int fd, uint32_t events, void *data)
 		return 0;
 	loop_remove_fd(a->source);
 	a->source = NULL;
+	timer_disarm(a->m->loop, &a->limit);
 	compiled(a);
 	return 0;
 }
@@ -502,6 +513,9 @@ static int begin(struct manager *m, struct varlink_call *call, const struct appl
 		r = compile_start(m, &a->c, m->g->generation + 1, 0, a->instances, &e);
 	if (r == 0)
 		r = loop_add_fd(m->loop, a->c.fd, EPOLLIN, on_compiler, a, &a->source);
+	timer_init(&a->limit, on_limit, a);
+	if (r == 0)
+		r = timer_arm_in(m->loop, &a->limit, COMPILE_LIMIT_MS * 1000u);
 	if (r < 0) {
 		log_err("apply: %s", e.text ? err_text(&e) : strerror(-r));
 		apply_free(a);

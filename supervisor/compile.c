@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define COMPILE_TIMEOUT_MS 60000
+#define GIVE_UP_MS 5000 /* a compiler that is killed and does not end sits in the kernel */
 #define REPORT_MAX (1u << 20)
 
 /* --- in the child --- */
@@ -118,12 +118,17 @@ int compile_wait(struct manager *m, uint64_t generation, unsigned last_dirs, con
 	int r = compile_start(m, &c, generation, last_dirs, NULL, e);
 	if (r < 0)
 		return r;
-	while (!compile_read(&c)) {
+	bool killed = false, stuck = false;
+	while (!stuck && !compile_read(&c)) {
 		struct pollfd p = {.fd = c.fd, .events = POLLIN};
-		if (poll(&p, 1, COMPILE_TIMEOUT_MS) == 0)
-			kill(c.pid, SIGKILL); /* then the pipe ends */
+		if (poll(&p, 1, killed ? GIVE_UP_MS : (int)COMPILE_LIMIT_MS) != 0)
+			continue;
+		stuck = killed;
+		killed = true;
+		kill(c.pid, SIGKILL); /* then the pipe ends */
 	}
-	sys_waitid(P_PID, (id_t)c.pid, &si, WEXITED);
+	if (!stuck)
+		sys_waitid(P_PID, (id_t)c.pid, &si, WEXITED);
 	*problems = compile_problems(&c);
 	compile_done(&c);
 	if (si.si_code != CLD_EXITED || si.si_status != 0)

@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include "supervisor/manager.h"
 
+#define COMPILE_LIMIT_MS 60000u /* more is a disk that does not answer */
+
 struct compile {
 	pid_t pid;
 	int fd;               /* what the child says: a JSON array of Problem */

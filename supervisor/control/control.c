@@ -148,6 +148,20 @@ static int list(struct varlink_call *c, json_t *p, void *data)
 	return 0;
 }
 
+struct status {
+	struct varlink_call *call;
+	json_t *reply;
+};
+
+static void on_status_tail(struct manager *m, json_t *lines, void *data)
+{
+	struct status *st = data;
+	json_object_set_new(st->reply, "log", lines);
+	varlink_reply(st->call, st->reply);
+	varlink_call_unref(st->call);
+	free(st);
+}
+
 static int status(struct varlink_call *c, json_t *p, void *data)
 {
 	struct manager *m = data;
@@ -157,9 +171,15 @@ static int status(struct varlink_call *c, json_t *p, void *data)
 	if (r)
 		return MIN(r, 0);
 	json_int_t n = json_is_integer(lines) ? json_integer_value(lines) : 10;
-	return varlink_reply(
-		c, json_pack("{s:o,s:o,s:o}", "service", json_service(m, &m->e.s[i]), "processes", json_processes(m, &m->e.s[i]), "log",
-			   json_log_tail(m, nm(m, &m->e.s[i]), (unsigned)MIN(MAX(n, 0), 1000))));
+	struct status *st = calloc(1, sizeof(*st));
+	json_t *reply = st ? json_pack("{s:o,s:o}", "service", json_service(m, &m->e.s[i]), "processes", json_processes(m, &m->e.s[i])) : NULL;
+	if (!reply) {
+		free(st);
+		return -ENOMEM;
+	}
+	*st = (struct status){.call = varlink_call_ref(c), .reply = reply};
+	tail_begin(m, nm(m, &m->e.s[i]), (unsigned)MIN(MAX(n, 0), 1000), on_status_tail, st);
+	return 0;
 }
 
 /* --- changing --- */
@@ -514,6 +534,8 @@ static int reexec(struct varlink_call *c, json_t *p, void *data)
 	struct manager *m = data;
 	if (m->apply)
 		return busy(c, "an apply is under way");
+	if (m->p1_fd < 0) /* nobody would hold the sockets and the pipes of what services say meanwhile */
+		return varlink_error_errno(c, -EOPNOTSUPP, "this rastd runs without PID 1 (--standalone), which would keep its descriptors: it can't be replaced in place; stop it and start the new one");
 	m->reexec = true;
 	varlink_reply(c, json_object());
 	return loop_defer(m->loop, on_reexec, m);

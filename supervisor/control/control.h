@@ -13,7 +13,6 @@ json_t *json_exit(const struct svc *s);
 json_t *json_processes(struct manager *m, const struct svc *s);
 json_t *json_boot(struct manager *m);
 json_t *json_names(struct manager *m, const uint32_t *ids, uint32_t n);
-json_t *json_log_tail(struct manager *m, const char *name, unsigned lines);
 void json_set_opt(json_t *o, const char *key, json_t *v); /* steals v; NULL sets nothing */
 int64_t realtime_of(uint64_t monotonic_us);               /* microseconds since 1970 */
 
@@ -22,6 +21,10 @@ enum job_kind { JOB_UP, JOB_DOWN, JOB_WANTED /* up or down, as each is wanted */
 struct job_spec { enum job_kind kind; const uint32_t *ids; uint32_t n; unsigned state; uint64_t timeout_us; const uint32_t *changed; uint32_t n_changed; };
 int job_add(struct manager *m, struct varlink_call *call, const struct job_spec *spec); /* answers when it is done, perhaps at once */
 int job_reply_changed(struct manager *m, struct varlink_call *call, const uint32_t *ids, uint32_t n);
+
+/* tail.c */
+typedef void (*tail_cb)(struct manager *m, json_t *lines, void *data); /* lines: an array, now the callee's; may be empty */
+void tail_begin(struct manager *m, const char *name, unsigned lines, tail_cb cb, void *data); /* cb is called once, perhaps before this returns */
 
 /* events.c */
 int events_subscribe(struct manager *m, struct varlink_call *call, bool initial);

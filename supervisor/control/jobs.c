@@ -115,6 +115,21 @@ static void reply_done(struct job *j)
 	varlink_reply(j->call, json_pack("{s:o}", "services", a));
 }
 
+/* An answer that waits for the last lines of a log. */
+struct failure {
+	struct varlink_call *call;
+	json_t *error;
+};
+
+static void on_tail(struct manager *m, json_t *lines, void *data)
+{
+	struct failure *f = data;
+	json_object_set_new(f->error, "log", lines);
+	varlink_error(f->call, IFACE ".StartFailed", f->error);
+	varlink_call_unref(f->call);
+	free(f);
+}
+
 static void reply_failed(struct job *j)
 {
 	struct manager *m = j->m;
@@ -131,10 +146,16 @@ static void reply_failed(struct job *j)
 			j->kind == JOB_RELOAD ? s->r.state != ST_UP ? "it is not up any more" : cfg(&m->e, s)->exec_reload.n ? "exec-reload failed" : "it has not answered the reload signal in time (start-timeout=)"
 			: s->r.exit_code == CLD_EXITED ? "it has ended"
 					      : "it was stopped");
-	json_t *o = json_pack("{s:s,s:s,s:o}", "name", nm(m, s), "reason", why, "log", json_log_tail(m, nm(m, s), FAIL_LOG_LINES));
+	json_t *o = json_pack("{s:s,s:s}", "name", nm(m, s), "reason", why);
+	struct failure *f = o ? calloc(1, sizeof(*f)) : NULL;
 	if (o)
 		json_set_opt(o, "exit", json_exit(s));
-	varlink_error(j->call, IFACE ".StartFailed", o);
+	if (!f) {
+		varlink_error(j->call, IFACE ".StartFailed", o);
+		return;
+	}
+	*f = (struct failure){varlink_call_ref(j->call), o};
+	tail_begin(m, nm(m, s), FAIL_LOG_LINES, on_tail, f);
 }
 
 static void finish_failed(struct job *j)

@@ -5,8 +5,6 @@
 #include <time.h>
 #include "supervisor/control/control.h"
 
-#define TAIL_MAX 16384 /* bytes of a log file that are looked at for its last lines */
-
 void json_set_opt(json_t *o, const char *key, json_t *v)
 {
 	if (v)
@@ -119,36 +117,6 @@ json_t *json_processes(struct manager *m, const struct svc *s)
 		add(a, process(pids[k], pids[k] == s->r.pid));
 	if (!n && s->r.pid)
 		add(a, process(s->r.pid, true));
-	return a;
-}
-
-/* The last lines of its file; what rastd's own reader may cost is bounded by TAIL_MAX. */
-json_t *json_log_tail(struct manager *m, const char *name, unsigned lines)
-{
-	json_t *a = json_array();
-	char path[4096], buf[TAIL_MAX + 1];
-	struct stat sb;
-	snprintf(path, sizeof(path), "%s/%s.log", m->opt.log_dir, name);
-	_cleanup_close_ int fd = lines ? sys_openat(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0) : -1;
-	if (!a || fd < 0 || fstat(fd, &sb) < 0 || !S_ISREG(sb.st_mode))
-		return a;
-	off_t from = sb.st_size > TAIL_MAX ? sb.st_size - TAIL_MAX : 0;
-	ssize_t n = sys_pread(fd, buf, TAIL_MAX, from);
-	if (n <= 0)
-		return a;
-	buf[n] = '\0';
-	char *p = buf + n - (buf[n - 1] == '\n');
-	*p = '\0';
-	for (unsigned k = 0; k < lines && p > buf; k++) {
-		char *nl = memrchr(buf, '\n', (size_t)(p - buf));
-		if (!nl && from)
-			break; /* cut at its beginning */
-		char *line = nl ? nl + 1 : buf;
-		json_t *j = json_string(line);
-		json_array_insert_new(a, 0, j ? j : json_string("(not UTF-8)"));
-		p = nl ? nl : buf;
-		*p = '\0';
-	}
 	return a;
 }
 

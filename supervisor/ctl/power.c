@@ -62,8 +62,19 @@ static int at_once(enum power_kind kind)
 		kind == POWER_KEXEC ? " (is a kernel loaded? kexec -l)" : "");
 }
 
+/* "1\n" when there is one; a kernel without kexec has no such file. */
+static bool kernel_is_loaded(void)
+{
+	_cleanup_free_ char *text = NULL;
+	return file_read(AT_FDCWD, "/sys/kernel/kexec_loaded", 16, &text, NULL) == 0 && text[0] == '1';
+}
+
 int power_request(enum power_kind kind, const char *message)
 {
+	if (kind == POWER_KEXEC && !kernel_is_loaded())
+		return ctl_error(CTL_FAILED, access("/sys/kernel/kexec_loaded", F_OK) == 0
+						     ? "no kernel is loaded that kexec could start, and nothing was done; load one: kexec -l KERNEL --initrd=INITRAMFS --reuse-cmdline"
+						     : "the kernel of this machine can't do kexec, and nothing was done");
 	if (set.dry_run) {
 		printf("would %s%s\n", power_word(kind),
 			force_count ? force_count > 1 ? " at once, by the kernel" : " without stopping services" : "");

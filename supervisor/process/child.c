@@ -1,5 +1,7 @@
-/* child.c: what a new process does before it becomes the service's program. Between clone and exec, in the memory of its parent, which
- * sleeps meanwhile (CLONE_VFORK): system calls only, nothing is allocated, nothing but *plan->err is written. */
+/* child.c: what a new process does before it becomes the service's program: one list of steps, at the end of this file.
+ *
+ * Most often it runs in the memory of its parent, which sleeps meanwhile (CLONE_VFORK): system calls only, nothing is allocated, nothing but *plan->err is
+ * written. Steps that need more are for plans that are `late`, whose child has memory of its own. */
 #include "supervisor/process/spawn.h"
 
 #include <errno.h>
@@ -15,12 +17,12 @@
 
 #define HIGH_FD 256 /* sources of descriptors are moved up here, out of the way of their targets */
 
-static int join_cgroup(const struct plan *p)
+static int join_cgroup(struct plan *p)
 {
 	return p->join_fd >= 0 && write(p->join_fd, "0", 1) < 0 ? -1 : 0;
 }
 
-static int new_session(const struct plan *p)
+static int new_session(struct plan *p)
 {
 	return setsid() < 0 ? -1 : 0;
 }
@@ -33,7 +35,7 @@ static int place(int fd, int to)
 }
 
 /* A terminal line that waits for a carrier must not hold us up, hence O_NONBLOCK. What runs on it after us has it as it always was. */
-static int open_tty(const struct plan *p)
+static int open_tty(struct plan *p)
 {
 	if (!p->tty)
 		return 0;
@@ -50,14 +52,14 @@ static int open_tty(const struct plan *p)
 	return place(fd, 0) < 0 || place(fd, 1) < 0 || place(fd, 2) < 0 ? -1 : 0;
 }
 
-static int set_stdio(const struct plan *p)
+static int set_stdio(struct plan *p)
 {
 	if (p->tty && p->tty_stdio)
 		return 0;
 	return place(p->in, 0) < 0 || place(p->out, 1) < 0 || place(p->out, 2) < 0 ? -1 : 0;
 }
 
-static int set_fds(const struct plan *p)
+static int set_fds(struct plan *p)
 {
 	int high[PLAN_EXTRA_MAX + 1];
 	unsigned n = p->n_extra;
@@ -73,7 +75,7 @@ static int set_fds(const struct plan *p)
 	return p->notify_fd >= 0 && (high[n] < 0 || dup2(high[n], p->notify_to) < 0) ? -1 : 0;
 }
 
-static int set_limits(const struct plan *p)
+static int set_limits(struct plan *p)
 {
 	if (p->set_nofile && setrlimit(RLIMIT_NOFILE, &p->nofile) < 0)
 		return -1;
@@ -85,12 +87,12 @@ static int set_limits(const struct plan *p)
 	return 0;
 }
 
-static int set_nice(const struct plan *p)
+static int set_nice(struct plan *p)
 {
 	return p->nice != INT32_MIN && setpriority(PRIO_PROCESS, 0, p->nice) < 0 ? -1 : 0;
 }
 
-static int set_oom(const struct plan *p)
+static int set_oom(struct plan *p)
 {
 	if (!p->oom)
 		return 0;
@@ -103,33 +105,33 @@ static int set_oom(const struct plan *p)
 	return done ? 0 : -1;
 }
 
-static int set_root(const struct plan *p)
+static int set_root(struct plan *p)
 {
 	if (p->umask >= 0)
 		umask((mode_t)p->umask);
 	return p->root && (chroot(p->root) < 0 || chdir("/") < 0) ? -1 : 0;
 }
 
-static int set_cwd(const struct plan *p)
+static int set_cwd(struct plan *p)
 {
 	return p->cwd && chdir(p->cwd) < 0 ? -1 : 0;
 }
 
 /* Direct system calls: libc's own set the ids of all threads, and that is bookkeeping in memory which is our parent's. */
-static int set_groups(const struct plan *p)
+static int set_groups(struct plan *p)
 {
 	return p->n_groups >= 0 && syscall(SYS_setgroups, p->n_groups, p->groups) < 0 ? -1 : 0;
 }
 
-static int set_gid(const struct plan *p)
+static int set_gid(struct plan *p)
 {
 	return p->set_user && syscall(SYS_setresgid, p->gid, p->gid, p->gid) < 0 ? -1 : 0;
 }
-static int set_uid(const struct plan *p)
+static int set_uid(struct plan *p)
 {
 	return p->set_user && syscall(SYS_setresuid, p->uid, p->uid, p->uid) < 0 ? -1 : 0;
 }
-static int set_nnp(const struct plan *p)
+static int set_nnp(struct plan *p)
 {
 	return p->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -1 : 0;
 }
@@ -142,7 +144,7 @@ static int set_signals(void)
 }
 
 /* A program without a slash is looked for in PATH, as execvp(3) does, but without malloc. */
-static int exec_in_path(const struct plan *p)
+static int exec_in_path(struct plan *p)
 {
 	char buf[PATH_MAX];
 	size_t n = strlen(p->argv[0]);
@@ -153,7 +155,7 @@ static int exec_in_path(const struct plan *p)
 			memcpy(buf, d, len);
 			buf[len] = '/';
 			memcpy(buf + len + 1, p->argv[0], n + 1);
-			execve(buf, p->argv, p->envp);
+			execve(buf, p->argv, p->env.v);
 			if (errno != ENOENT && errno != ENOTDIR)
 				saved = errno;
 		}
@@ -175,7 +177,7 @@ static void write_pid(char *to)
 	*to = '\0';
 }
 
-static int exec_program(const struct plan *p)
+static int exec_program(struct plan *p)
 {
 	if (p->listen_pid)
 		write_pid(p->listen_pid);
@@ -183,17 +185,19 @@ static int exec_program(const struct plan *p)
 		return -1;
 	if (!strchr(p->argv[0], '/'))
 		return exec_in_path(p);
-	return execve(p->argv[0], p->argv, p->envp);
+	return execve(p->argv[0], p->argv, p->env.v);
 }
 
-/* The order matters: the cgroup before anything that costs memory; what needs root before the user changes; the tty while we lead a
- * session. */
+/* The order matters: the cgroup before anything that costs memory; what is read from files before it is needed, and with root's rights; what needs root
+ * before the user changes; the tty while we lead a session. A step for which there is nothing to do returns 0. */
 static const struct {
 	uint16_t step;
-	int (*run)(const struct plan *p);
+	int (*run)(struct plan *p);
 } steps[] = {
 	{STEP_JOIN, join_cgroup},
 	{STEP_SESSION, new_session},
+	{STEP_USER, late_account},
+	{STEP_ENVIRONMENT, late_environment},
 	{STEP_TTY, open_tty},
 	{STEP_OUTPUT, set_stdio},
 	{STEP_FDS, set_fds},
@@ -211,7 +215,7 @@ static const struct {
 
 int plan_child(void *data)
 {
-	const struct plan *p = data;
+	struct plan *p = data;
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		if (steps[i].run(p) < 0) {
 			*p->err = (uint32_t)steps[i].step << 16 | (uint32_t)(errno & 0xffff);

@@ -34,7 +34,14 @@ static void aux_ended(struct manager *m, struct svc *s, int code, int status)
 {
 	static const char *const names[] = {"", "", "pre-start", "exec-stop", "post-stop", "exec-reload"};
 	enum proc_kind kind = s->r.aux;
+	struct state_record *rec = &m->st.rec[svc_index(&m->e, s)];
+	bool not_executed = rec->spawn_err && rec->last_pid == s->r.aux_pid;
 	s->r.aux_pid = 0;
+	if (not_executed) {
+		m->jobs_dirty = true;
+		spawn_exec_failed(m, s, kind);
+		return;
+	}
 	s->r.aux = PROC_NONE;
 	s->aux_code = (uint8_t)code;
 	s->aux_status = (uint8_t)status;

@@ -1,4 +1,4 @@
-/* plan.c: what a new process of a service gets: arguments, environment, user, limits, descriptors. */
+/* plan.c: what a new process of a service gets, as far as the parent makes it: arguments, environment, limits, descriptors, its cgroup. */
 #include "supervisor/process/plan.h"
 
 #include <signal.h>
@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 #include "services/logger/protocol.h"
 
-#define ENV_FILE_MAX (64u << 10)
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct gstrv plan_argv(const struct engine *e, const struct svc *s, enum proc_kind kind)
@@ -26,85 +25,7 @@ struct gstrv plan_argv(const struct engine *e, const struct svc *s, enum proc_ki
 	}
 }
 
-static char **make_argv(const struct graph *g, struct gstrv l)
-{
-	char **v = scratch_alloc((l.n + 1) * sizeof(char *));
-	const gref *refs = graph_at(g, l.off);
-	for (uint32_t k = 0; v && k < l.n; k++)
-		v[k] = (char *)(uintptr_t)graph_str(g, refs[k]);
-	return v;
-}
-
-/* --- environment: a list in which a later setting replaces an earlier one --- */
-
-struct env {
-	char **v;
-	unsigned n, cap;
-	bool failed;
-};
-
-static void env_put(struct env *x, char *setting)
-{
-	if (!setting || x->failed) {
-		x->failed = true;
-		return;
-	}
-	size_t key = strcspn(setting, "=");
-	for (unsigned k = 0; k < x->n; k++)
-		if (!strncmp(x->v[k], setting, key + 1)) {
-			x->v[k] = setting;
-			return;
-		}
-	if (x->n + 1 >= x->cap) {
-		unsigned cap = x->cap ? x->cap * 2 : 24;
-		char **v = scratch_alloc(cap * sizeof(char *));
-		if (!v) {
-			x->failed = true;
-			return;
-		}
-		for (unsigned k = 0; k < x->n; k++)
-			v[k] = x->v[k];
-		x->v = v;
-		x->cap = cap;
-	}
-	x->v[x->n++] = setting;
-	x->v[x->n] = NULL;
-}
-
-/* KEY=value lines as a shell would read them; "#" and ";" begin comments; quotes as in a command line. */
-static void env_line(struct env *x, char *line)
-{
-	line = str_strip(line);
-	size_t key = strcspn(line, "=");
-	if (!*line || *line == '#' || *line == ';' || !line[key])
-		return;
-	_cleanup_strv_ char **words = NULL;
-	const char *value = line + key + 1;
-	if (str_split_words(value, &words) == 0 && words && strv_len(words) == 1)
-		value = words[0];
-	env_put(x, scratch_printf("%.*s=%s", (int)key, line, value));
-}
-
-static int env_file(struct env *x, const char *path)
-{
-	_cleanup_free_ char *text = NULL;
-	if (!path)
-		return 0;
-	bool optional = *path == '-';
-	int r = file_read(AT_FDCWD, path + optional, ENV_FILE_MAX, &text, NULL);
-	if (r < 0)
-		return optional && r == -ENOENT ? 0 : r;
-	for (char *rest = text, *line; (line = strsep(&rest, "\n"));)
-		env_line(x, line);
-	return 0;
-}
-
-static void env_user(struct env *x, const char *user, const char *home)
-{
-	env_put(x, scratch_printf("USER=%s", user));
-	env_put(x, scratch_printf("LOGNAME=%s", user));
-	env_put(x, scratch_printf("HOME=%s", home));
-}
+/* --- environment --- */
 
 static const char *code_name(const struct svc *s)
 {
@@ -155,75 +76,28 @@ static void env_listen(struct svc *s, struct env *x, struct plan *p)
 		p->listen_pid = pid + strlen("LISTEN_PID=");
 }
 
-static int make_env(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p, const char *user, const char *home)
+static int make_env(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
 {
-	const struct gsettings *c = cfg(&m->e, s);
-	struct env x = {0};
-	env_put(&x, scratch_printf("PATH=" DEFAULT_PATH));
-	env_put(&x, scratch_printf("SERVICE_NAME=%s", nm(m, s)));
-	if (user)
-		env_user(&x, user, home);
+	struct env *x = &p->env;
+	env_put(x, scratch_printf("PATH=" DEFAULT_PATH));
+	env_put(x, scratch_printf("SERVICE_NAME=%s", nm(m, s)));
 	if (p->tty)
-		env_tty(&x, p->tty);
-	env_run(m, s, kind, &x);
+		env_tty(x, p->tty);
+	env_run(m, s, kind, x);
 	if (p->n_extra && s->ext && p->extra == s->ext->fds)
-		env_listen(s, &x, p);
-	const gref *refs = graph_at(m->g, c->environment_files.off);
-	for (uint32_t k = 0; k < c->environment_files.n; k++) {
-		int r = env_file(&x, graph_str(m->g, refs[k]));
-		if (r < 0)
-			return r;
-	}
-	refs = graph_at(m->g, c->environment.off);
-	for (uint32_t k = 0; k < c->environment.n; k++)
-		env_put(&x, (char *)(uintptr_t)graph_str(m->g, refs[k]));
-	p->envp = x.v;
-	for (unsigned k = 0; k < x.n; k++)
-		if (str_starts(x.v[k], "PATH="))
-			p->path = x.v[k] + 5;
-	return x.failed ? -ENOMEM : 0;
-}
-
-/* --- user and groups --- */
-
-static int make_extra_groups(struct manager *m, const struct gsettings *c, const char *user, struct plan *p)
-{
-	_cleanup_free_ gid_t *v = NULL;
-	int n = 0, r = user ? creds_groups_of(user, p->gid, &v, &n) : 0;
-	if (r < 0)
-		return r;
-	p->groups = scratch_alloc(((size_t)n + c->groups.n + 1) * sizeof(gid_t));
-	if (!p->groups)
-		return -ENOMEM;
-	for (int k = 0; k < n; k++)
-		p->groups[k] = v[k];
-	p->n_groups = n;
-	const gref *refs = graph_at(m->g, c->groups.off);
-	for (uint32_t k = 0; k < c->groups.n && r == 0; k++)
-		r = creds_group(graph_str(m->g, refs[k]), &p->groups[p->n_groups++]);
-	return r;
-}
-
-static int make_user(struct manager *m, struct svc *s, struct plan *p, const char **user, char *home, size_t size)
-{
-	const struct gsettings *c = cfg(&m->e, s);
-	int r = 0;
-	p->n_groups = -1;
-	*user = graph_str(m->g, c->user);
-	if (!*user && !c->group && !c->groups.n)
-		return 0;
-	p->set_user = true;
-	if (*user)
-		r = creds_user(*user, &p->uid, &p->gid, home, size);
-	if (r == 0 && c->group)
-		r = creds_group(graph_str(m->g, c->group), &p->gid);
-	return r < 0 ? r : make_extra_groups(m, c, *user, p);
+		env_listen(s, x, p);
+	if (p->late)
+		return x->failed ? -ENOMEM : 0;
+	env_settings(p);
+	env_done(p);
+	return x->failed ? -ENOMEM : 0;
 }
 
 /* --- the rest --- */
 
-static void make_limits(struct manager *m, const struct gsettings *c, struct plan *p)
+static int make_limits(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
 {
+	const struct gsettings *c = p->settings;
 	struct rlimit now;
 	p->limits = graph_at(m->g, c->limits);
 	p->n_limits = c->n_limits;
@@ -235,16 +109,16 @@ static void make_limits(struct manager *m, const struct gsettings *c, struct pla
 	p->no_new_privs = c->no_new_privileges;
 	p->root = graph_str(m->g, c->root_directory);
 	p->cwd = graph_str(m->g, c->working_directory);
+	return c->oom_score_adj == INT32_MIN || p->oom ? 0 : -ENOMEM;
 }
 
-static void make_fds(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
+static int make_fds(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
 {
 	static int logger_fds[3];
 	p->in = m->null_fd;
 	p->out = output_fd(m, s);
-	p->notify_fd = p->join_fd = p->report_fd = -1;
 	if (kind != PROC_MAIN)
-		return;
+		return 0;
 	const char *tty = graph_str(m->g, cfg(&m->e, s)->tty);
 	if (tty) {
 		p->tty = tty;
@@ -260,23 +134,101 @@ static void make_fds(struct manager *m, struct svc *s, enum proc_kind kind, stru
 		p->extra = s->ext->fds;
 		p->n_extra = s->ext->n_fds;
 	}
+	return 0;
 }
+
+static int make_argv(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
+{
+	struct gstrv l = plan_argv(&m->e, s, kind);
+	const gref *refs = graph_at(m->g, l.off);
+	p->argv = scratch_alloc((l.n + 1) * sizeof(char *));
+	for (uint32_t k = 0; p->argv && k < l.n; k++)
+		p->argv[k] = (char *)(uintptr_t)graph_str(m->g, refs[k]);
+	return p->argv && p->argv[0] ? 0 : -ENOMEM;
+}
+
+/* What is written on files is read by the child. */
+static int make_late(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
+{
+	const struct gsettings *c = cfg(&m->e, s);
+	p->graph = m->g;
+	p->settings = c;
+	p->n_groups = -1;
+	p->late = c->user || c->group || c->groups.n || c->environment_files.n;
+	return 0;
+}
+
+static int make_cgroup(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
+{
+	if (m->cg_fd < 0)
+		return 0;
+	p->cgroup = cgroups_open(m, s);
+	return MIN(p->cgroup, 0);
+}
+
+static int make_own_socket(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
+{
+	char path[4096];
+	if (cfg(&m->e, s)->notify_access != ACCESS_ALL || !plan_notifies(&m->e, s))
+		return 0;
+	notify_path(m, s, path, sizeof(path));
+	p->own_socket = scratch_printf("%s", path);
+	return p->own_socket ? notify_own(m, s, getuid()) : -ENOMEM;
+}
+
+/* notify=fd:N: a pipe for this run. */
+static int make_notify_pipe(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
+{
+	int fds[2];
+	if (kind != PROC_MAIN || s->def->notify != NOTIFY_FD)
+		return 0;
+	int r = sys_pipe2(fds, O_CLOEXEC);
+	if (r < 0)
+		return r;
+	p->notify_fd = fds[1];
+	p->notify_to = cfg(&m->e, s)->notify_fd;
+	return notify_fd_watch(m, s, fds[0]);
+}
+
+static int make_stdin(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
+{
+	p->own_stdin = kind == PROC_MAIN ? output_stdin(m, s) : -1;
+	if (p->own_stdin >= 0)
+		p->in = p->own_stdin;
+	return 0;
+}
+
+/* The parent's part, in order. A new kind of setting has a row here, for what can be made beforehand, and one in child.c, or both. */
+static const struct {
+	enum spawn_step step; /* how a failure is called */
+	int (*make)(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p);
+} makers[] = {
+	{STEP_MEMORY, make_late},
+	{STEP_FDS, make_fds},
+	{STEP_LIMITS, make_limits},
+	{STEP_MEMORY, make_argv},
+	{STEP_ENVIRONMENT, make_env},
+	{STEP_CGROUP, make_cgroup},
+	{STEP_FDS, make_own_socket},
+	{STEP_FDS, make_notify_pipe},
+	{STEP_OUTPUT, make_stdin},
+};
 
 int plan_make(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p, enum spawn_step *step)
 {
-	char home[256] = "/";
-	const char *user = NULL;
-	*p = (struct plan){0};
-	make_fds(m, s, kind, p);
-	make_limits(m, cfg(&m->e, s), p);
-	*step = STEP_MEMORY;
-	p->argv = make_argv(m->g, plan_argv(&m->e, s, kind));
-	if (!p->argv || !p->argv[0])
-		return -ENOMEM;
-	*step = STEP_USER;
-	int r = make_user(m, s, p, &user, home, sizeof(home));
-	if (r < 0)
-		return r;
-	*step = STEP_ENVIRONMENT;
-	return make_env(m, s, kind, p, user, home);
+	int r = 0;
+	*p = (struct plan){.cgroup = -1, .own_stdin = -1, .notify_fd = -1, .join_fd = -1, .report_fd = -1};
+	scratch_reset();
+	for (size_t k = 0; k < ARRAY_SIZE(makers) && r == 0; k++) {
+		*step = makers[k].step;
+		r = makers[k].make(m, s, kind, p);
+	}
+	return r;
+}
+
+void plan_done(struct plan *p)
+{
+	closep(&p->cgroup);
+	closep(&p->own_stdin);
+	closep(&p->notify_fd);
 }

@@ -228,7 +228,7 @@ static int watch_exec(struct manager *m, struct svc *s, int fd)
 
 static bool use_fork(struct manager *m, struct svc *s, const struct plan *p)
 {
-	return !m->child_stack || p->tty || p->root || p->cwd || m->slow_until > now_us();
+	return !m->child_stack || p->late || p->tty || p->root || p->cwd || m->slow_until > now_us();
 }
 
 static void begun(struct manager *m, struct svc *s, enum proc_kind kind, pid_t pid)
@@ -244,7 +244,7 @@ static void begun(struct manager *m, struct svc *s, enum proc_kind kind, pid_t p
 		log_err("service '%s': no memory to remember pid %d", nm(m, s), pid); /* found again by its cgroup when it ends */
 }
 
-static void start_forked(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p, int cgroup)
+static void start_forked(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
 {
 	int fds[2];
 	int r = sys_pipe2(fds, O_CLOEXEC);
@@ -253,7 +253,7 @@ static void start_forked(struct manager *m, struct svc *s, enum proc_kind kind, 
 		return;
 	}
 	p->report_fd = fds[1];
-	long pid = clone_child(m, p, &record(m, s)->last_pid, cgroup, false);
+	long pid = clone_child(m, p, &record(m, s)->last_pid, p->cgroup, false);
 	close(fds[1]);
 	if (pid < 0) {
 		close(fds[0]);
@@ -284,11 +284,11 @@ static bool was_slow(pid_t pid, uint64_t took)
 	return p[strlen("\nread_bytes: ")] != '0';
 }
 
-static void start_vforked(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p, int cgroup)
+static void start_vforked(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
 {
 	struct state_record *rec = record(m, s);
 	uint64_t before = now_us();
-	long pid = clone_child(m, p, &rec->last_pid, cgroup, true);
+	long pid = clone_child(m, p, &rec->last_pid, p->cgroup, true);
 	FAULT_POINT("cloned");
 	if (pid < 0) {
 		failed(m, s, kind, STEP_CLONE, (int)-pid);
@@ -308,54 +308,24 @@ static void start_vforked(struct manager *m, struct svc *s, enum proc_kind kind,
 	FAULT_POINT("started");
 }
 
-/* notify=fd:N: a pipe for this run. */
-static int make_notify_pipe(struct manager *m, struct svc *s, struct plan *p)
-{
-	int fds[2];
-	int r = sys_pipe2(fds, O_CLOEXEC);
-	if (r < 0)
-		return r;
-	p->notify_fd = fds[1];
-	p->notify_to = cfg(&m->e, s)->notify_fd;
-	return notify_fd_watch(m, s, fds[0]);
-}
-
 static void start_one(struct manager *m, struct svc *s, enum proc_kind kind)
 {
 	struct plan p;
 	enum spawn_step step;
-	_cleanup_close_ int cgroup = -1, notify = -1, stdin_fd = -1;
-	scratch_reset();
 	struct state_record *rec = record(m, s);
 	rec->last_pid = 0;
 	rec->spawn_err = 0;
 	m->e.ops->commit(&m->e, s);
 	FAULT_POINT("intent");
 	int r = plan_make(m, s, kind, &p, &step);
-	if (r == 0 && cfg(&m->e, s)->notify_access == ACCESS_ALL && plan_notifies(&m->e, s)) {
-		step = STEP_FDS;
-		r = notify_own(m, s, p.set_user ? p.uid : getuid());
-	}
-	if (r == 0 && m->cg_fd >= 0) {
-		step = STEP_CGROUP;
-		r = cgroup = cgroups_open(m, s);
-	}
-	if (r >= 0 && kind == PROC_MAIN && s->def->notify == NOTIFY_FD) {
-		step = STEP_FDS;
-		r = make_notify_pipe(m, s, &p);
-		notify = p.notify_fd;
-	}
-	if (r < 0) {
-		failed(m, s, kind, step, -r);
-		return;
-	}
-	if (kind == PROC_MAIN && (stdin_fd = output_stdin(m, s)) >= 0)
-		p.in = stdin_fd;
 	p.err = &rec->spawn_err;
-	if (use_fork(m, s, &p))
-		start_forked(m, s, kind, &p, cgroup);
+	if (r < 0)
+		failed(m, s, kind, step, -r);
+	else if (use_fork(m, s, &p))
+		start_forked(m, s, kind, &p);
 	else
-		start_vforked(m, s, kind, &p, cgroup);
+		start_vforked(m, s, kind, &p);
+	plan_done(&p);
 }
 
 void spawn_flush(struct engine *e)
@@ -384,7 +354,9 @@ int spawn_helper_tty(
 	volatile uint32_t err = 0;
 	volatile int32_t tid = 0;
 	struct plan p = {.argv = (char **)(uintptr_t)argv,
-		.envp = env,
+		.env = {.v = env, .n = ARRAY_SIZE(env) - 1},
+		.cgroup = -1,
+		.own_stdin = -1,
 		.path = path + 5,
 		.in = m->null_fd,
 		.out = STDERR_FILENO,

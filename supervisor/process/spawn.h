@@ -1,7 +1,9 @@
 /* spawn.h: the plan for a new process, made by the parent, and carried out by the child.
  *
- * Everything that can be looked up, allocated or made into a string beforehand is in the plan: the child runs in the parent's memory
- * (vfork) and does nothing but system calls. A step that fails is named, with its errno, in the service's state record. */
+ * What needs no disk is looked up, allocated and made into strings beforehand: a child that runs in the parent's memory (vfork) does nothing but system
+ * calls. What has to be read from files (accounts, environment-file) is not the parent's business, since a disk may take its time: such a plan is `late`,
+ * its child is forked, and reads it by itself. The child's steps are one list, in child.c; each is named by an enum spawn_step, and one that fails is in
+ * the service's state record with its errno. */
 #ifndef RAST_SUPERVISOR_SPAWN_H
 #define RAST_SUPERVISOR_SPAWN_H
 
@@ -19,12 +21,25 @@ enum spawn_step {
 
 #define PLAN_EXTRA_MAX 64          /* descriptors passed above 2 */
 
+/* Settings KEY=value, a later one in place of an earlier one. Memory is the scratch's (plan.h). */
+struct env {
+	char **v;
+	unsigned n, cap;
+	bool failed;               /* there was no memory */
+};
+
 struct plan {
-	char **argv, **envp;
-	const char *path;          /* PATH of envp, for a program without a slash */
+	char **argv;
+	struct env env;
+	const char *path;          /* PATH of env, for a program without a slash */
+	const struct graph *graph; /* for what is late */
+	const struct gsettings *settings;
+	bool late;                 /* accounts and environment files are still to be read: by a forked child only */
+	const char *own_socket;    /* path of a notify socket that belongs to the service's user, NULL */
 	int in, out;               /* become 0, and 1 and 2; borrowed */
 	const int *extra; unsigned n_extra; /* become 3, 4, ... in this order */
-	int notify_to, notify_fd;  /* write end that becomes descriptor notify_to, -1 */
+	int notify_to, notify_fd;  /* write end that becomes descriptor notify_to, -1; owned */
+	int cgroup, own_stdin;     /* its cgroup; what `in` is when it is a pipe; owned, -1 */
 	char *listen_pid;          /* room for the child to write its pid as text (LISTEN_PID=), NULL */
 	const char *tty;           /* opened and made the controlling terminal */
 	bool tty_stdio;            /* it is stdin, stdout and stderr, too */
@@ -45,6 +60,14 @@ struct plan {
 
 /* The child's part. Never returns: executes the program or leaves the reason in *p->err and ends. */
 int plan_child(void *plan) __attribute__((noreturn));
+
+/* late.c: the child's steps that read files: the account with its groups, and the environment with all that comes into it after the account. 0, or -1 with
+ * errno. env_settings: what the service's file says, which is put in last; the parent does it when nothing is late. */
+int late_account(struct plan *p);
+int late_environment(struct plan *p);
+void env_settings(struct plan *p);
+void env_put(struct env *x, char *setting);
+void env_done(struct plan *p);
 
 /* creds.c: users and groups from /etc/passwd and /etc/group, without NSS. Names or numbers. */
 int creds_user(const char *name, uid_t *uid, gid_t *gid, char *home, size_t home_size); /* -ENOENT */

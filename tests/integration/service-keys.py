@@ -84,6 +84,30 @@ def environment_account_and_limits_are_those_of_the_file():
             assert any(w[1:1 + len(limit.split())] == limit.split() for w in words), (limit, seen["main"])
 
 
+def files_that_are_slow_to_read_keep_only_their_service_waiting():
+    slow = service("longrun", "sh -c 'echo got $A; exec sleep 1000'", "environment-file = /run/late.env\nuser = daemon\n", readiness="start-timeout = 1min")
+    never = service("longrun", "sleep 1000", "environment-file = /run/never.env\n", readiness="start-timeout = 700ms", restart="policy = no", stop="timeout = 300ms")
+    pre = service("longrun", "sleep 1000", "environment-file = /run/pre.env\npre-start = true\n", restart="policy = no")
+    who = service("longrun", "sleep 1000", "user = nobody-of-that-name\n", restart="policy = no")
+    with Machine({"slow.ini": slow, "never.ini": never, "who.ini": who, "pre.ini": pre, "quick.ini": sleeper()}, enabled=["quick"]) as m:
+        m.booted()
+        m.sh("mkfifo /run/late.env /run/never.env && cp /etc/passwd /run/passwd && rm /etc/passwd && mkfifo /etc/passwd", check=True)
+        m.ctl("start", "--no-wait", "slow", "never", "who")
+        for _ in range(3):
+            m.ctl("restart", "quick", timeout=5)
+        assert m.state("slow") == "starting" and m.state("who") == "starting"
+        m.wait_state("never", "failed")
+        assert "not ready after 0.7 s" in m.service("never")["reason"], m.service("never")
+        m.sh("mv /run/passwd /etc/passwd.new && for i in 1 2; do timeout 5 cp /etc/passwd.new /etc/passwd || cat /etc/passwd.new > /etc/passwd; done; mv /etc/passwd.new /etc/passwd", timeout=20)
+        m.sh("echo A=B > /run/late.env", check=True)
+        m.wait_state("slow", "up")
+        m.until(lambda: m.log("slow") == ["got B"], 10)
+        m.wait_state("who", "failed")
+        assert m.service("who")["reason"] == "look up user: No such file or directory", m.service("who")
+        r = m.ctl("start", "pre", check=False)
+        assert r.status == 1 and "environment-file: No such file" in r.err, r
+
+
 def output_goes_where_the_file_says():
     said = "sh -c 'echo said-by-$SERVICE_NAME; exec sleep 1000'"
     with Machine({"nul.ini": service("longrun", said, "output = null\n"), "con.ini": service("longrun", "sh -c 'while :; do echo said-by-con; sleep 0.1; done'", "output = console\n"),
