@@ -223,19 +223,26 @@ static bool allowed(const struct oci_device_rule *rules, size_t n, char type, ui
 	return true;
 }
 
+static unsigned below(unsigned n) /* xorshift64: the same numbers every time */
+{
+	static uint64_t random = 88172645463325252ULL;
+
+	random ^= random << 13;
+	random ^= random >> 7;
+	random ^= random << 17;
+	return (unsigned)(random % n);
+}
+
 START_TEST(the_device_program_decides_as_the_rules_say)
 {
-	uint64_t random = 88172645463325252ULL;
-
-#define RANDOM(n) (random ^= random << 13, random ^= random >> 7, random ^= random << 17, (unsigned)(random % (n)))
 	for (int round = 0; round < 400; round++) {
 		struct oci_device_rule rules[8];
 		struct bpf_insn insns[8 * DEVICE_RULE_INSNS + 8];
-		size_t n = RANDOM(9);
+		size_t n = below(9);
 		static const uint32_t numbers[] = { 0, 1, 255, 4294967295U };
 		for (size_t i = 0; i < n; i++)
-			rules[i] = (struct oci_device_rule){ RANDOM(2), "abc"[RANDOM(3)], RANDOM(2) ? -1 : (int64_t)numbers[RANDOM(4)],
-				RANDOM(2) ? -1 : (int64_t)numbers[RANDOM(4)], 1 + RANDOM(7) };
+			rules[i] = (struct oci_device_rule){ below(2), "abc"[below(3)], below(2) ? -1 : (int64_t)numbers[below(4)],
+				below(2) ? -1 : (int64_t)numbers[below(4)], 1 + below(7) };
 		int len = device_program(rules, n, insns, ARRAY_SIZE(insns));
 		ck_assert_int_gt(len, 0);
 		for (int type = 1; type <= 2; type++)
