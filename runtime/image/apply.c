@@ -336,8 +336,6 @@ static int apply_whiteout(struct apply *a, struct place *at, const struct tar_en
 	const char *what = at->name + strlen(".wh.");
 	bool opaque = streq(what, ".wh..opq");
 
-	if (!opaque && str_starts(what, ".wh.")) /* aufs's own: .wh..wh.plnk, .wh..wh.aufs */
-		return 0;
 	if (!opaque && (!*what || streq(what, ".") || streq(what, "..")))
 		return err_set(e, -EPERM, "%s: a whiteout for a name that can't be", t->path);
 	int dirfd = parent_open(a, at->path, false);
@@ -346,6 +344,15 @@ static int apply_whiteout(struct apply *a, struct place *at, const struct tar_en
 	int r = dirfd < 0 ? dirfd : remove_lower(a, dirfd, opaque ? NULL : what);
 	parents_flush(a);
 	return r < 0 ? err_sys(e, r, "%s: remove what it hides", t->path) : 0;
+}
+
+/* aufs's own, which means nothing here: .wh..wh.plnk, .wh..wh.aufs and what is in them. */
+static bool is_of_aufs(const char *path)
+{
+	for (const char *c = path; *c; c += strcspn(c, "/"), c += *c == '/')
+		if (str_starts(c, ".wh..wh.") && strcmp(c, ".wh..wh..opq") != 0)
+			return true;
+	return false;
 }
 
 /* --- the archive --- */
@@ -363,6 +370,8 @@ static int apply_entry(struct apply *a, struct tar *tar, const struct tar_entry 
 		return err_set(e, -EPERM, "%s: '..' in a path: the image was made to break out of its root", t->path);
 	if (!*at.path)
 		return apply_root(a, t, e);
+	if (is_of_aufs(at.path))
+		return 0;
 	path_split(at.path, &at.name);
 	if (str_starts(at.name, ".wh."))
 		return apply_whiteout(a, &at, t, e);

@@ -69,6 +69,19 @@ struct image_options {
  * image when it is in the store for good. Layers that are there already are not read. -EEXIST: never; a name that exists means the new image. */
 int image_import(struct image_store *s, const char *path, const struct image_options *o, image_cb cb, void *data, struct err *e);
 
+/* --- registry.c: pulling over HTTPS (OCI distribution-spec) --- */
+#define IMAGE_REGISTRIES_DEFAULT "/etc/rastos/registries.ini"
+struct image_pull {
+	struct image_options o;
+	const char *registries; /* a file as rast(8) describes it; NULL: IMAGE_REGISTRIES_DEFAULT if there is one */
+	const char *auth_file;  /* NULL: where containers-auth.json(5) says */
+	const char *ca_file;    /* NULL: what the file of registries says, or the system's */
+	const char *mirror;     /* a host to ask first; NULL: those of the file of registries */
+	int verify;             /* certificates: 1 yes, 0 no, -1 as the file of registries says, which is yes if it says nothing */
+};
+/* name: HOST/PATH[:TAG][@DIGEST]; without a host, that of the file of registries. Downloads that were cut off go on where they ended. */
+int image_pull(struct image_store *s, const char *name, const struct image_pull *p, image_cb cb, void *data, struct err *e);
+
 /* --- gc.c --- */
 struct image_gc {
 	unsigned layers, blobs, downloads; /* that were removed */

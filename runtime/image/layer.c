@@ -109,7 +109,11 @@ static int make(struct image_store *s, struct source *from, const struct plan *p
 		r = tree_make(s->btrfs, s->partial, file, e);
 	else if (r == 0)
 		r = tree_clone(s->btrfs, s->layers, digest_file(&chains[i - 1], below), s->partial, file, e);
-	r = r < 0 ? r : apply(s, from, p, i, file, max, &counts, e);
+	if (r < 0)
+		return r;
+	r = apply(s, from, p, i, file, max, &counts, e);
+	if (from->ops->layer_done)
+		from->ops->layer_done(from, &p->layers[i], r);
 	if (r < 0)
 		return r;
 	if (counts.lost_xattrs)

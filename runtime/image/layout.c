@@ -37,7 +37,7 @@ static int get_layer(struct source *s, const struct plan_layer *pl, struct file_
 	return r == -ENOENT ? err_set(e, -ENOENT, "%s is not there", path) : r;
 }
 
-static const struct source_ops ops = {get_document, get_layer};
+static const struct source_ops ops = {get_document, get_layer, NULL};
 
 /* What the image will be called: the user's word, else the source's. */
 static int set_name(struct plan *p, const char *given, const char *found, struct err *e)

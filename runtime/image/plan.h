@@ -31,6 +31,8 @@ struct source_ops {
 	int (*document)(struct source *s, const struct descriptor *d, char **text, size_t *n, struct err *e);
 	/* The layer's bytes. part->fd is the caller's. */
 	int (*layer)(struct source *s, const struct plan_layer *l, struct file_part *part, struct err *e);
+	/* The layer was unpacked (0), or why not: what was kept of it for another time can go, or can't be right. May be NULL. */
+	void (*layer_done)(struct source *s, const struct plan_layer *l, int result);
 };
 struct source {
 	const struct source_ops *ops;

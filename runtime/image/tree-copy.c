@@ -25,11 +25,30 @@ struct copying {
 	char path[PATH_MAX];   /* from the tree's root, of what is being copied */
 };
 
+/* To another file system, which copy_file_range() doesn't do for all of them. */
+static int copy_bytes(int from, int to, off_t at, off_t end)
+{
+	char buf[65536];
+
+	while (at < end) {
+		ssize_t n = sys_pread(from, buf, (size_t)MIN((off_t)sizeof(buf), end - at), at), w = 0;
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO;
+		for (ssize_t done = 0; done < n; done += w)
+			if ((w = sys_pwrite(to, buf + done, (size_t)(n - done), at + done)) < 0)
+				return (int)w;
+		at += n;
+	}
+	return 0;
+}
+
 static int copy_range(int from, int to, off_t at, off_t end)
 {
 	while (at < end) {
 		off_t to_at = at;
 		ssize_t n = copy_file_range(from, &at, to, &to_at, (size_t)(end - at), 0);
+		if (n < 0 && (errno == EXDEV || errno == EOPNOTSUPP || errno == EINVAL))
+			return copy_bytes(from, to, at, end);
 		if (n < 0)
 			return -errno;
 		if (n == 0) /* shorter than it was */

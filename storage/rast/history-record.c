@@ -41,7 +41,7 @@ static void unmount_top(const char *path)
 
 int collect_snapshot(uint32_t snapshot, const struct salt *salt, struct documents *ret, struct err *e)
 {
-	char root[4096], etc[4096], top[64] = "";
+	char root[4096], etc[sizeof(root) + 8], top[64] = "";
 
 	if (snapshot == LEDGER_NONE || snapshot == running_snapshot() || hist.root) {
 		snprintf(root, sizeof(root), "%s", hist.root ? hist.root : "/");
@@ -260,7 +260,7 @@ int verb_history_restore(int argc, char **argv, void *data)
 
 /* --- forget --- */
 
-static int existing_snapshots(uint32_t *list, size_t max, size_t *n, struct err *e)
+int existing_snapshots(uint32_t *list, size_t max, size_t *n, struct err *e)
 {
 	char top[64] = "";
 	int r = hist.top ? 0 : mount_top(top, e);

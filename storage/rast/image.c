@@ -9,8 +9,10 @@ static struct {
 	const char *root, *max_size;
 	bool names, content, keep_layers, read_only;
 	const char *hostname, *user, *cwd;
+	const char *tls_verify;
 	struct image_options import;
-} set = {.root = IMAGE_STORE_DEFAULT};
+	struct image_pull pull;
+} set = {.root = IMAGE_STORE_DEFAULT, .pull.verify = -1};
 
 #define ROOT "root", 0, OPT_STRING, "DIR", "where the images are (" IMAGE_STORE_DEFAULT ")", &set.root
 
@@ -127,6 +129,32 @@ static int verb_import(int argc, char **argv, void *data)
 	r = image_store_open(set.root, true, IMAGE_USE, &s, &e);
 	r = r < 0 ? r : image_import(s, argv[1], &set.import, print_imported, imported, &e);
 	return print_array(imported, r, &e);
+}
+
+/* --- pull --- */
+static int verb_pull(int argc, char **argv, void *data)
+{
+	_cleanup_err_ struct err e = {0};
+	_cleanup_image_store_ struct image_store *s = NULL;
+	bool verify = true;
+	int r = parse_options();
+
+	if (r != RAST_OK)
+		return r;
+	if (argc < 2)
+		return rast_error(RAST_USAGE, "image pull wants the names of images");
+	if (set.tls_verify && parse_bool(set.tls_verify, &verify) < 0)
+		return rast_error(RAST_USAGE, "--tls-verify=%s: write yes or no", set.tls_verify);
+	if (set.tls_verify)
+		set.pull.verify = verify;
+	if (set.import.name && argc > 2)
+		return rast_error(RAST_USAGE, "--name is for one image, not for %d", argc - 1);
+	set.pull.o = set.import;
+	json_t *pulled = json_array();
+	r = image_store_open(set.root, true, IMAGE_USE, &s, &e);
+	for (int k = 1; k < argc && r >= 0; k++)
+		r = image_pull(s, argv[k], &set.pull, print_imported, pulled, &e);
+	return print_array(pulled, r, &e);
 }
 
 #define PLATFORM "platform", 0, OPT_STRING, "OS/ARCH", "of an image for several, this one: linux/arm64/v8 (this machine's)", &set.import.platform
@@ -252,6 +280,17 @@ static int verb_unpack(int argc, char **argv, void *data)
 	return r < 0 ? rast_fail(&e) : RAST_OK;
 }
 
+static const struct opt pull_options[] = {
+	{"name", 'n', OPT_STRING, "NAME", "what to call the image here", &set.import.name},
+	{PLATFORM},
+	{"auth-file", 0, OPT_STRING, "FILE", "users and passwords (containers' auth.json)", &set.pull.auth_file},
+	{"registries", 0, OPT_STRING, "FILE", "registries and mirrors (" IMAGE_REGISTRIES_DEFAULT ")", &set.pull.registries},
+	{"mirror", 0, OPT_STRING, "HOST", "ask this one first, and none of the file's mirrors", &set.pull.mirror},
+	{"ca-file", 0, OPT_STRING, "FILE", "who may sign the server's certificate (whom the system trusts)", &set.pull.ca_file},
+	{"tls-verify", 0, OPT_STRING, "BOOL", "no: take any certificate", &set.tls_verify},
+	{MAX_SIZE},
+	{ROOT},
+};
 static const struct opt inspect_options[] = {{ROOT}};
 static const struct opt rm_options[] = {
 	{"keep-layers", 0, OPT_FLAG, NULL, "leave the layers to a later image gc", &set.keep_layers},
@@ -280,6 +319,7 @@ static const struct opt list_options[] = {
 static const struct verb verbs[] = {
 	{"image import", "PATH", "Take images from an OCI layout (a folder or an archive) or from what docker save has written", verb_import, OPTS(import_options), "file"},
 	{"image list", "", "List the images of this machine", verb_list, OPTS(list_options), ""},
+	{"image pull", "NAME...", "Fetch images from a registry", verb_pull, OPTS(pull_options), ""},
 	{"image inspect", "NAME...", "Show all about images as JSON", verb_inspect, OPTS(inspect_options), IMAGES},
 	{"image unpack", "NAME DIR [ARG...]", "Make a bundle for an OCI runtime: DIR with rootfs/, a snapshot where that can be, and config.json", verb_unpack,
 		OPTS(unpack_options), IMAGES},
