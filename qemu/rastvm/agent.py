@@ -93,9 +93,10 @@ class Agent:
             status = struct.unpack("<i", payload)[0]
             job.status = os.waitstatus_to_exitcode(status)
 
-    def wait_ready(self, timeout):
+    def wait_ready(self, timeout, after=0):
+        """after: so many agents have been there before the one that is waited for."""
         with self.changed:
-            if not self.changed.wait_for(lambda: self.hellos or self.closed, timeout) or not self.hellos:
+            if not self.changed.wait_for(lambda: self.hellos > after or self.closed, timeout) or self.hellos <= after:
                 raise Gone("the guest's agent did not answer" + (": the machine has stopped" if self.closed else f" within {timeout} s"))
 
     def resume(self):

@@ -172,9 +172,30 @@ def the_boot_gate_takes_arguments_after_the_modules_and_before_the_root():
         shutil.rmtree(os.path.dirname(path))
 
 
-def kexec_without_a_loaded_kernel_is_a_reboot_that_says_so():
+def kexec_starts_the_kernel_that_is_loaded_and_the_services_of_this_machine_again():
+    with VM(services={"a": SLEEP}, memory=512, start=False) as vm:
+        vm.put("/var/vmlinuz", vm.image.kernel.vmlinuz)
+        vm.put("/var/initramfs", vm.image.initramfs)
+        vm.start()
+        vm.wait_up()
+        vm.check(["/usr/lib/rastos/tests/kexec-load", "/var/vmlinuz", "/var/initramfs", vm.command_line("rast.came-by=kexec")], timeout=60)
+        before = vm.check("cat /proc/sys/kernel/random/boot_id")
+        hellos = vm.agent.hellos
+        vm.spawn("rastctl kexec")
+        vm.agent.wait_ready(150, after=hellos)
+        vm.wait_state("a", "up", timeout=60)
+        assert "rast.came-by=kexec" in vm.check("cat /proc/cmdline")
+        assert vm.check("cat /proc/sys/kernel/random/boot_id") != before
+        assert vm.power_off().reason == "guest-shutdown"
+        assert vm.fsck() == ""
+
+
+def kexec_without_a_loaded_kernel_is_refused_and_by_signal_a_reboot_that_says_so():
     with VM() as vm:
-        vm.check("rastctl wait --timeout 60", timeout=70)
+        vm.wait_up()
+        refused = vm.run("rastctl kexec")
+        assert refused.status == 1 and "no kernel is loaded" in refused.err, refused
+        assert vm.state("default") == "up"
         vm.spawn("kill -s 40 1")  # SIGRTMIN+6
         vm.expect("kexec: no kernel is loaded", 40)
         assert vm.wait_exit(30).reason == "guest-reset"
