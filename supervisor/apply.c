@@ -323,6 +323,7 @@ static void switch_over(struct apply *a)
 	mark_clear(&mk);
 	log_notice("generation %" PRIu64 ": %u services added, %u removed, %u changed", a->g->generation, a->n_added, a->n_removed,
 		a->n_changed);
+	remember_apply(m);
 	if (a->then)
 		json_decref(removed);
 	else

@@ -9,6 +9,7 @@
 
 #define FAIL_DELAY 10000000u /* us: rast.fail-delay= */
 #define SHELL_AGAIN 1000000u
+#define REMEMBER_AGAIN 100000u
 
 /* --- the kernel command line --- */
 
@@ -209,6 +210,8 @@ void boot_mark(struct manager *m, const char *how)
 static int on_fail_reboot(struct timer *t, void *data)
 {
 	struct manager *m = data;
+	if (m->st.boot.reboot_at && !m->st.boot.power && remember_busy())
+		return timer_arm_in(m->loop, t, REMEMBER_AGAIN);
 	if (m->st.boot.reboot_at && !m->st.boot.power)
 		power_begin(m, RINIT_REBOOT, false, "the boot target failed on a deployment that is not proven: the next one is tried");
 	return 0;
@@ -249,9 +252,10 @@ void boot_stay(struct manager *m)
 }
 
 /* What was meant to be booted can't come up. */
-static void failed_deployment(struct manager *m)
+static void failed_deployment(struct manager *m, const char *why)
 {
 	boot_mark(m, "failed");
+	remember_boot(m, false, why);
 	if (m->opt.standalone || !another_may_be_better(m))
 		return;
 	uint64_t us = fail_delay(m);
@@ -303,7 +307,7 @@ int boot_begin(struct manager *m)
 	m->st.boot.phase = BOOT_STARTING;
 	state_put_boot(&m->st);
 	if (m->st.boot.rescue)
-		failed_deployment(m);
+		failed_deployment(m, "the service files have errors");
 	if (i == NONE) {
 		if (!m->opt.standalone)
 			boot_shell(m);
@@ -355,6 +359,7 @@ static int on_settle(struct timer *t, void *data)
 	set_phase(m, BOOT_GOOD);
 	log_notice("the boot is good: '%s' is up and its critical services have settled", m->st.boot.target);
 	boot_mark(m, "good");
+	remember_boot(m, true, NULL);
 	pid1_send(m, RINIT_BOOTED, 1, 0, NULL);
 	return 0;
 }
@@ -367,7 +372,7 @@ static void target_failed(struct manager *m, const struct svc *s)
 	output_tell(m, LOG_ERR, "boot target '%s' failed: %s", m->st.boot.target, why);
 	pid1_send(m, RINIT_BOOTED, 0, 0, NULL);
 	if (proves_something(m))
-		failed_deployment(m);
+		failed_deployment(m, why);
 }
 
 static void judge(struct manager *m)

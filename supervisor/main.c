@@ -165,6 +165,7 @@ static int resume(struct manager *m)
 	claim_all(m);
 	output_init(m);
 	int r = adopt_all(m);
+	output_recover(m);
 	pid1_take_early(m);
 	exits_reap(m);
 	boot_resume(m);

@@ -161,6 +161,11 @@ int  spawn_helper(struct manager *m, char *const argv[], void (*cb)(struct manag
 
 int  spawn_helper_tty(struct manager *m, char *const argv[], const char *tty, void (*cb)(struct manager *m, int code, int status, void *data), void *data);
 
+/* remember.c: for the history. why: of a failed boot, else NULL. */
+void remember_apply(struct manager *m);
+void remember_boot(struct manager *m, bool good, const char *why);
+bool remember_busy(void); /* a failed boot is being written down: a reboot can wait a moment for that */
+
 /* process/pidmap.c */
 int  pidmap_put(struct pid_map *p, pid_t pid, uint32_t i, bool aux);
 bool pidmap_get(const struct pid_map *p, pid_t pid, uint32_t *i, bool *aux);
@@ -196,6 +201,7 @@ void output_forget(struct manager *m, struct svc *s);              /* the servic
 int  output_adopt(struct manager *m, const char *name, const int *fds, size_t n); /* an entry of the fd store; takes what it wants: 1, else 0 */
 /* Everything that is in a pipe now is to be in its file: cb is called once, with 0 or a negative errno (-ENOTCONN: no logger). disk: and on the disk. */
 int  output_sync(struct manager *m, bool disk, void (*cb)(struct manager *m, int error, void *data), void *data);
+void output_recover(struct manager *m);                             /* after adoption, without PID 1 */
 void output_logger_gone(struct manager *m);
 void output_console(struct manager *m, const char *fmt, ...) _printf_(2, 3);
 void output_tell(struct manager *m, int level, const char *fmt, ...) _printf_(3, 4); /* into the log and, once, on the console */

@@ -146,6 +146,7 @@ VERB(apply)
 	json_t *p = json_object();
 	put_flag(p, "dry_run", set.dry_run);
 	put_flag(p, "restart", set.restart);
+	warn_of_risk();
 	int r = ctl_call("Apply", p, &reply);
 	if (r)
 		return r;

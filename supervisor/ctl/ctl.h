@@ -99,4 +99,7 @@ int main_reboot(int argc, char **argv, void *data);
 int main_shutdown(int argc, char **argv, void *data);
 int main_telinit(int argc, char **argv, void *data);
 
+/* warn.c: say on stderr when what lies in /etc resembles changes that failed. */
+void warn_of_risk(void);
+
 #endif

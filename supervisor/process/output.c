@@ -189,6 +189,38 @@ int output_adopt(struct manager *m, const char *name, const int *fds, size_t n)
 	return logger_adopt(m, name, fds, n);
 }
 
+/* --- without PID 1 --- */
+
+/* The pipe that is standard output and error of a process, as we gave it; -1: they are something else by now. */
+static int pipe_of(pid_t pid)
+{
+	char out[40], err[40];
+	struct stat a, b;
+	snprintf(out, sizeof(out), "/proc/%d/fd/1", pid);
+	snprintf(err, sizeof(err), "/proc/%d/fd/2", pid);
+	if (stat(out, &a) < 0 || stat(err, &b) < 0 || !S_ISFIFO(a.st_mode) || a.st_ino != b.st_ino || a.st_dev != b.st_dev)
+		return -1;
+	return sys_openat(AT_FDCWD, out, O_RDWR, 0); /* reading, too: between two loggers nobody else would, and the service got SIGPIPE */
+}
+
+/* Nobody has kept the pipes, nor our end of the logger's socket: the services' processes have the former, and a new logger gets the latter. */
+void output_recover(struct manager *m)
+{
+	struct mark k = {0};
+	if (m->p1_fd >= 0 || m->logger == NONE)
+		return;
+	for (uint32_t i = 0; i < m->e.n; i++) {
+		struct svc *s = &m->e.s[i];
+		if (!logged(m, s) || s->log_fd >= 0 || !s->r.pid)
+			continue;
+		s->log_fd = pipe_of(s->r.pid);
+		if (s->log_fd < 0)
+			log_warning("service '%s': its output pipe is lost, since no PID 1 has kept it: restart it to have its output logged", nm(m, s));
+	}
+	mark_restart(&m->e, &m->logger, 1, MARK_IMPLICIT, &k);
+	mark_clear(&k);
+}
+
 /* --- the console --- */
 
 /* State changes for a person to see. Never waits: a serial line that is stopped costs a line, not the boot. */
