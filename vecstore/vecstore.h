@@ -192,4 +192,30 @@ int vs_backup(struct vs *s, const char *file, struct err *e);
  * Nobody may have it open. */
 int vs_restore(const char *file, const char *dir, bool replace, struct err *e);
 
+/* --- exchange (needs jansson: vecstore_tools_dep) ---
+ * One line per change, a JSON object: {"rastvec":1, "store":UUID, "version":N, "time":MICROSECONDS, "op":..., what it changed, "last":true on the last
+ * line of a version, "crc":"8 hex digits"}; crc is the CRC-32C of the object without it, compact, keys sorted. Ops: create (collection, dim, metric,
+ * element), drop, put (collection, id, vector, meta), delete, doc (key, data: base64), doc-delete, tag (tag, to), untag. In meta, text, numbers and
+ * booleans stand for themselves (a float has a point or an exponent), a list is {"strings":[...]}, {"ints":[...]} or {"floats":[...]}. */
+typedef int (*vs_line_cb)(const char *line, size_t n, void *data); /* without a newline; what it returns other than 0 ends the export */
+/* What has changed after version `since`. 0: from nothing; when the log does not reach back that far, the state as it is now. -ESTALE: since is older than the log. */
+int vs_export(struct vs_txn *t, uint64_t since, vs_line_cb cb, void *data, struct err *e);
+/* Lines are applied a version at a time, each version once however often it comes: the store remembers per source how far it is. */
+struct vs_import;
+struct vs_imported { uint64_t lines, applied, skipped, versions; };
+int vs_import_begin(struct vs *s, struct vs_import **ret, struct err *e);
+int vs_import_line(struct vs_import *im, const char *line, size_t n, struct err *e); /* after an error: vs_import_end */
+int vs_import_end(struct vs_import **im, struct vs_imported *ret, struct err *e);    /* -ENODATA: the last version was cut short, and is not applied */
+
+/* NumPy's file format (numpy.lib.format, versions 1 to 3): an array of n rows of dim numbers, in C order, '<f4', '<f8', '<f2' or '|i1'. */
+struct vs_npy { uint64_t n; uint32_t dim; char kind; /* 4, 8, 2: bytes of a float; 1: int8 */ const uint8_t *rows; };
+int vs_npy_parse(const void *data, size_t n, struct vs_npy *ret, struct err *e); /* rows points into data */
+void vs_npy_row(const struct vs_npy *a, uint64_t i, float *to);
+size_t vs_npy_head(char head[128], uint64_t n, uint32_t dim);                    /* of an array of '<f4'; its length */
+
+/* --- figures --- */
+struct vs_figure { const char *name, *collection /* or NULL */, *help; double value; bool counter; };
+/* Sizes, ages, and, of `samples` searches for records of each collection, latency and the recall of the usual plan against the exact one. */
+int vs_stats(struct vs *s, unsigned samples, int (*each)(const struct vs_figure *f, void *data), void *data, struct err *e);
+
 #endif
