@@ -164,7 +164,7 @@ static void detach(int cgroup_fd, uint32_t id)
 /* The old one goes in the moment in which the new one comes; all that are attached decide together, so that none too many may stay. */
 static int replace(int cgroup_fd, int prog)
 {
-	uint32_t ids[ATTACHED_MAX];
+	uint32_t ids[ATTACHED_MAX] = { 0 };
 	int n = attached(cgroup_fd, ids), r;
 	_cleanup_close_ int old = n > 0 ? program_by_id(ids[0]) : -1;
 

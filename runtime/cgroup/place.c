@@ -169,7 +169,7 @@ static int find_path(struct cgroup *cg, const char *cgroups_path, const char *id
 			systemd ? "system.slice:prefix:name" : "/group/name");
 	if (r < 0)
 		return err_sys(e, r, "linux.cgroupsPath: %s", cgroups_path ? cgroups_path : id);
-	if (b.len == 0)
+	if (!b.data)
 		return err_set(e, -EINVAL, "linux.cgroupsPath: '%s' is the top of the hierarchy, where no container can be; name a cgroup", cgroups_path);
 	cg->path = strdup(b.data);
 	return cg->path ? 0 : err_set(e, -ENOMEM, "not enough memory");
@@ -195,9 +195,9 @@ int cg_open_existing(const char *path, struct cgroup *ret, struct err *e)
 
 	*ret = (struct cgroup)CGROUP_NONE;
 	r = find_root(ret, e);
-	if (r >= 0 && (add_path(&b, path) < 0 || b.len == 0))
+	if (r >= 0 && (add_path(&b, path) < 0 || !b.data))
 		r = err_set(e, -EINVAL, "'%s' is no path of a cgroup", path);
-	if (r >= 0 && !(ret->path = strdup(b.data)))
+	if (r >= 0 && b.data && !(ret->path = strdup(b.data)))
 		r = err_set(e, -ENOMEM, "not enough memory");
 	if (r < 0) {
 		cg_close(ret);

@@ -116,11 +116,12 @@ static int check_mount(const struct at *o, void *to)
 	m->type = m->type ? m->type : "";
 	m->source = m->source ? m->source : "";
 	if (*m->destination != '/') { /* deprecated: relative to "/" */
-		char *p = oci_alloc(o->rd->arena, strlen(m->destination) + 2);
+		size_t n = strlen(m->destination) + 1;
+		char *p = oci_alloc(o->rd->arena, n + 1);
 		if (!p)
 			return at_no_memory(o);
 		*p = '/';
-		strcpy(p + 1, m->destination);
+		memcpy(p + 1, m->destination, n);
 		m->destination = p;
 	}
 	r = at_no_dotdot(&destination, m->destination);

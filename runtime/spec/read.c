@@ -36,13 +36,15 @@ int at_fail(const struct at *at, const char *fmt, ...)
 	va_end(ap);
 	(void)path_step(&path, at, 0);
 	if (!text || path.failed)
-		return err_set(at->rd->e, -ENOMEM, "%s: not enough memory", at->rd->file);
-	return err_set(at->rd->e, -EINVAL, "%s: %.*s%s%s", at->rd->file, (int)path.len, path.data ? path.data : "", path.len > 0 ? ": " : "", text);
+		return at_no_memory(at);
+	(void)err_set(at->rd->e, -EINVAL, "%s: %.*s%s%s", at->rd->file, (int)path.len, path.data ? path.data : "", path.len > 0 ? ": " : "", text);
+	return -EINVAL;
 }
 
 int at_no_memory(const struct at *at)
 {
-	return err_set(at->rd->e, -ENOMEM, "%s: not enough memory", at->rd->file);
+	(void)err_set(at->rd->e, -ENOMEM, "%s: not enough memory", at->rd->file);
+	return -ENOMEM;
 }
 
 struct at at_member(const struct at *o, const char *key)

@@ -18,7 +18,7 @@ static int read_action(const struct at *o, const char *key, const char *errno_ke
 {
 	struct at v = at_member(o, key), num = at_member(o, errno_key);
 	uint64_t number = EPERM_;
-	int64_t action;
+	int64_t action = 0;
 	int r = v.j ? at_name(&v, &seccomp_action_names, &action) : at_fail(&v, "is missing");
 
 	if (r >= 0 && num.j)

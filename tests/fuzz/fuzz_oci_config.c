@@ -8,7 +8,11 @@
 
 static void check_strv(const struct oci_strv *v)
 {
-	MUST(!v->v || !v->v[v->n]);
+	if (!v->v) {
+		MUST(v->n == 0);
+		return;
+	}
+	MUST(!v->v[v->n]);
 	for (size_t i = 0; i < v->n; i++)
 		MUST(v->v[i]);
 }

@@ -358,7 +358,7 @@ START_TEST(features_names_what_the_reader_takes)
 		char path[64], json[1024];
 		json_t *list = root, *item;
 		size_t k;
-		strcpy(path, lists[i].at);
+		snprintf(path, sizeof(path), "%s", lists[i].at);
 		for (char *key = strtok(path, "."); key; key = strtok(NULL, "."))
 			list = json_object_get(list, key);
 		counts[i] = json_array_size(list);
