@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -57,6 +58,19 @@ static bool in_initramfs(const char *argv0)
 	return getpid() == 1 && streq(argv0, "/init") && statfs("/", &fs) == 0 && (fs.f_type == RAMFS_MAGIC || fs.f_type == TMPFS_MAGIC);
 }
 
+/* `init q`, `init 6`: sysvinit's init, started by a person, is telinit. Options are ours, as `rastinit` they are reached too. */
+static void be_telinit(char **argv)
+{
+	const char *slash = strrchr(argv[0], '/');
+
+	if (!streq(slash ? slash + 1 : argv[0], "init") || !argv[1] || argv[1][0] == '-')
+		return;
+	argv[0] = (char *)(uintptr_t)"telinit";
+	execv(RAST_SBINDIR "/telinit", argv);
+	fprintf(stderr, "init: start " RAST_SBINDIR "/telinit, which does what is asked for: %s\n", strerror(errno));
+	exit(EXIT_FAILED);
+}
+
 static int usage(const char *text)
 {
 	fprintf(stderr, "rastinit: %s; see rastinit --help\n", text);
@@ -102,6 +116,8 @@ int main(int argc, char **argv)
 		stage1_main(argv);
 	if (getpid() == 1 && !(argc > 1 && str_starts(argv[1], "--")))
 		return pid1_main(&(struct pid1_options){.argv = argv}); /* the kernel hands us words of its command line as arguments */
+	if (getpid() != 1)
+		be_telinit(argv);
 	r = opt_parse(&program, table, ARRAY_SIZE(table), &argc, &argv);
 	if (r != 0)
 		return r;

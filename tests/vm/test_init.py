@@ -202,6 +202,20 @@ def kexec_without_a_loaded_kernel_is_refused_and_by_signal_a_reboot_that_says_so
         assert vm.fsck() == ""
 
 
+def telinit_and_init_do_what_sysvinits_did_and_say_to_a_user_why_not():
+    with VM(services={"a": SLEEP}, up=True) as vm:
+        for command in ("telinit q", "/sbin/init q", "/sbin/init u", "telinit 6", "/sbin/init 0"):
+            refused = vm.run(["su", "nobody", "-s", "/bin/sh", "-c", command])
+            assert refused.status == 4 and "root" in refused.err, (command, refused)
+        vm.copy_in("/etc/rastos/services/late.ini", "[service]\ntype = oneshot\nexec = true\n")
+        vm.check("/sbin/init q")
+        assert vm.state("late") == "down"
+        unknown = vm.run("/sbin/init 9")
+        assert unknown.status == 2 and "'9'" in unknown.err, unknown
+        vm.spawn("/sbin/init 0")
+        assert vm.wait_exit(60).reason == "guest-shutdown"
+
+
 def a_halted_machine_says_that_it_can_be_switched_off():
     with VM() as vm:
         vm.check("rastctl wait --timeout 60", timeout=70)
