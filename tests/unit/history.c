@@ -83,7 +83,7 @@ static struct err e;
 
 static void documents_of(struct documents *ds, const char *packages, const char *sysctl)
 {
-	documents_add(ds, DOC_SERVICE, "/etc/rastos/services/web.ini", "[service]\nexec = web\ntoken = hunter2\n", 39);
+	documents_add(ds, DOC_SERVICE, "/etc/rastos/services/web.ini", "[service]\nexec = web\ntoken = hunter2\n", 38);
 	documents_add(ds, DOC_PACKAGES, "packages", packages, strlen(packages));
 	documents_add(ds, DOC_SYSCTL, "/etc/sysctl.conf", sysctl, strlen(sysctl));
 }
