@@ -83,7 +83,7 @@ static const struct field caps_fields[] = {
 	{ "effective", K_READ, 0, C(effective), .read = read_caps, .help = "capset(2)" },
 	{ "inheritable", K_READ, 0, C(inheritable), .read = read_caps, .help = "capset(2)" },
 	{ "permitted", K_READ, 0, C(permitted), .read = read_caps, .help = "capset(2)" },
-	{ "ambient", K_READ, 0, C(ambient), .read = read_caps, .help = "prctl(2) PR_CAP_AMBIENT_RAISE, after capset" },
+	{ "ambient", K_READ, 0, C(ambient), .read = read_caps, .help = "prctl(2) PR_CAP_AMBIENT_RAISE, after capset; those that are not permitted and inheritable too are left out, as in runc" },
 };
 static TABLE(caps, check_caps);
 
