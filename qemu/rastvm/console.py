@@ -1,5 +1,6 @@
 """A person at the serial console, played by a program: logs in, types commands, reads what they print."""
 import re
+import time
 
 
 class Console:
@@ -13,12 +14,20 @@ class Console:
         if self.vm.expect(r"Password: *$|[#$] *$", 60)[0].startswith("Password"):
             self.vm.type(f"{password}\n")
             self.vm.expect(r"[#$] *$", 60)
-        self.quiet_shell()
+        return self.quiet_shell()
 
-    def quiet_shell(self):
-        """Make a shell that is there fit for run(): no echo, no prompt, no kernel messages in between."""
-        self.vm.type("stty -echo; PS1=; PS2=; dmesg -n 1; echo shell-is-' 'quiet\n")
-        self.vm.expect(r"^shell-is- quiet$", 30)
+    def quiet_shell(self, timeout=60):
+        """Wait for a shell, and make it fit for run(): no echo, no prompt, no kernel messages in between. Its prompt is not looked for: other
+        output may stand behind it."""
+        end = time.monotonic() + timeout
+        while True:
+            self.vm.type("stty -echo; PS1=; PS2=; dmesg -n 1; echo shell-is-' 'quiet\n")  # typed before there is a shell, it may be thrown away
+            try:
+                self.vm.expect(r"^shell-is- quiet$", min(10, timeout))
+                return self
+            except AssertionError:
+                if time.monotonic() > end or not self.vm.running:
+                    raise
 
     def run(self, command, timeout=60):
         """(status, output) of a shell command."""

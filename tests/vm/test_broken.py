@@ -18,7 +18,6 @@ def a_cycle_boots_to_rescue_with_the_cycle_printed():
     with VM(services=services, append="rast.fail-delay=10min") as vm:
         path = vm.expect(r"^.*\b[abc] .*->.*$", timeout=60)[0]
         assert re.search(r"\ba\b.*\bb\b.*\bc\b|\bb\b.*\bc\b.*\ba\b|\bc\b.*\ba\b.*\bb\b", path), path
-        vm.expect(r"[#$] *$", 60)
         Console(vm).quiet_shell()
         status, text = Console(vm).run("cat /proc/1/comm")
         assert status == 0 and "rastinit" in text, text
@@ -27,16 +26,14 @@ def a_cycle_boots_to_rescue_with_the_cycle_printed():
 def a_service_file_with_an_error_does_not_keep_the_machine_from_help():
     with VM(services={"bad": "[service]\ntype = longrun\nexce = sleep 1\n"}, append="rast.fail-delay=10min") as vm:
         vm.expect(r"bad\.ini:3.*exec", timeout=60)
-        vm.expect(r"[#$] *$", 60)
+        Console(vm).quiet_shell()
 
 
 def a_missing_root_device_is_named_and_a_shell_follows():
     with VM(root="/dev/vdz", append="rast.root-timeout=3") as vm:
         vm.expect(r"/dev/vdz", timeout=60)
         vm.expect(r"shell follows", timeout=30)
-        vm.expect(r"[#$] *$", 30)
-        console = Console(vm)
-        console.quiet_shell()
+        console = Console(vm).quiet_shell()
         assert console.run("test -b /dev/vda")[0] == 0
 
 
@@ -92,15 +89,13 @@ def with_no_snapshot_left_the_rescue_shell_says_why():
     with VM(prepare=break_all) as vm:
         vm.expect("can't boot by itself", timeout=60)
         vm.expect("no snapshot", timeout=10)
-        vm.expect(r"[#$] *$", 30)
+        Console(vm).quiet_shell()
 
 
 def rescue_and_emergency_on_the_command_line_give_a_shell():
     for word in ("rescue", "emergency", "single"):
         with VM(services={"a": SLEEP}, append=word) as vm:
-            vm.expect(r"[#$] *$", 60)
-            console = Console(vm)
-            console.quiet_shell()
+            console = Console(vm).quiet_shell()
             status, text = console.run(f"cat /proc/1/comm; {has_process('sleep 100000')} || echo none")
             assert status == 0 and "rastinit" in text and "none" in text, (word, text)
 

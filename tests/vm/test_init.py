@@ -11,7 +11,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from vmtest import VM, run  # noqa: E402
+from vmtest import VM, Console, run  # noqa: E402
 from rastvm.vm import Gone  # noqa: E402 (vmtest has set the path)
 
 SLEEP = "[service]\ntype = longrun\nexec = sleep 100000\n"
@@ -98,7 +98,7 @@ def pid_one_is_small_and_sleeps():
 def emergency_goes_on_with_the_boot_when_its_shell_is_left():
     with VM(services={"a": SLEEP}, append="rast.target=emergency") as vm:
         vm.expect("emergency: a root shell", 60)
-        vm.expect(r"[#$] *$", 30)
+        Console(vm).quiet_shell()
         vm.type("mount | grep -c ' /srv/' ; exit\n")
         vm.wait_state("a", "up", timeout=60)
 
@@ -107,7 +107,7 @@ def a_supervisor_that_can_not_be_started_leaves_a_root_shell():
     with VM(append="rast.supervisor=/usr/lib/rastos/no-such-thing") as vm:
         vm.expect("has died 5 times", 60)
         vm.expect("a root shell follows", 10)
-        vm.expect(r"[#$] *$", 30)
+        Console(vm).quiet_shell()
         vm.type("echo alive-$((40+2))\n")
         vm.expect("alive-42", 20)
         vm.type("kill -s USR2 1\n")
