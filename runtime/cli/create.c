@@ -44,10 +44,9 @@ static int prepare(int argc, char **argv, struct err *e)
 		return err_set(e, -EINVAL, "--log-format");
 	o.root = cli.root;
 	o.id = argv[1];
-	o.preserve_fds = (unsigned)preserve_fds;
 	o.systemd_cgroup = cli.systemd_cgroup;
 	o.no_cgroup = cli.cgroup_manager && streq(cli.cgroup_manager, "disabled");
-	return 0;
+	return preserved_find((unsigned)preserve_fds, &o.preserve, e);
 }
 
 int cmd_create(int argc, char **argv, void *data)

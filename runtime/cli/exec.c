@@ -51,8 +51,9 @@ int cmd_exec(int argc, char **argv, void *data)
 	o.env = env;
 	o.caps = caps;
 	o.gids = gids;
-	o.preserve_fds = (unsigned)preserve_fds;
-	r = container_open(cli.root, argv[1], false, &c, &e);
+	r = preserved_find((unsigned)preserve_fds, &o.preserve, &e);
+	if (r == 0)
+		r = container_open(cli.root, argv[1], false, &c, &e);
 	if (r == 0)
 		r = container_exec(&o, &c, &run, &e);
 	if (r == 0 && !detach)

@@ -1,9 +1,9 @@
 /* main.c: the table of commands. */
 #include "runtime/cli/cli.h"
 
-#include <fcntl.h>
-#include <string.h>
-#include <sys/stat.h>
+#include <jansson.h>
+#include <sys/auxv.h>
+#include <unistd.h>
 #include "base/mem.h"
 #include "base/str.h"
 #include "config.h"
@@ -62,12 +62,22 @@ static bool enters_a_container(char **argv)
 	return false;
 }
 
+/* jansson would read /dev/urandom; the kernel has given us 16 random bytes already (getauxval(3)). */
+static void seed_hashes(void)
+{
+	const size_t *random = (const size_t *)getauxval(AT_RANDOM); /* NOLINT(performance-no-int-to-ptr) */
+
+	if (random)
+		json_object_seed(*random | 1);
+}
+
 int main(int argc, char **argv)
 {
 	_cleanup_err_ struct err e = { 0 };
 
-	close_leaks();
 	if (enters_a_container(argv) && protect_self(argv, &e) < 0)
 		return cli_fail(&e);
+	close_leaks();
+	seed_hashes();
 	return program_main(&rastrun, argc, argv, NULL);
 }

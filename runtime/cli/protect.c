@@ -12,7 +12,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "base/mem.h"
 #include "base/sys.h"
@@ -23,12 +23,18 @@ extern char **environ;
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-static bool is_safe(int exe)
+static bool on_read_only_mount(void)
 {
-	struct statvfs fs;
+	struct statfs fs;
+
+	return statfs("/proc/self/exe", &fs) == 0 && fs.f_flags & ST_RDONLY;
+}
+
+static bool is_sealed(int exe)
+{
 	int seals = fcntl(exe, F_GET_SEALS);
 
-	return (seals >= 0 && (seals & SEALS) == SEALS) || (fstatvfs(exe, &fs) == 0 && fs.f_flag & ST_RDONLY);
+	return seals >= 0 && (seals & SEALS) == SEALS;
 }
 
 /* An ordinary user's container has no rights over a file of root's that others may not write. */
@@ -36,7 +42,7 @@ static bool is_out_of_reach(int exe)
 {
 	struct stat st;
 
-	return geteuid() != 0 && fstat(exe, &st) == 0 && st.st_uid == 0 && !(st.st_mode & 022);
+	return fstat(exe, &st) == 0 && st.st_uid == 0 && !(st.st_mode & 022);
 }
 
 static int read_only_clone(void)
@@ -63,20 +69,26 @@ static int sealed_copy(int exe)
 	return fcntl(copy, F_ADD_SEALS, SEALS) < 0 ? -errno : take_fd(&copy);
 }
 
-int protect_self(char **argv, struct err *e)
+static int copy_of_ordinary_user(void)
 {
 	_cleanup_close_ int exe = sys_openat(AT_FDCWD, "/proc/self/exe", O_RDONLY, 0);
-	int fd;
 
 	if (exe < 0)
-		return err_sys(e, exe, "protecting the runtime's own file: /proc/self/exe");
-	if (is_safe(exe) || is_out_of_reach(exe))
+		return exe;
+	return is_sealed(exe) || is_out_of_reach(exe) ? 0 : sealed_copy(exe);
+}
+
+int protect_self(char **argv, struct err *e)
+{
+	int fd;
+
+	if (on_read_only_mount())
 		return 0;
 	fd = read_only_clone();
 	if (fd < 0)
-		fd = sealed_copy(exe);
-	if (fd < 0)
-		return err_sys(e, fd, "protecting the runtime's own file");
+		fd = copy_of_ordinary_user();
+	if (fd <= 0)
+		return fd == 0 ? 0 : err_sys(e, fd, "protecting the runtime's own file");
 	execveat(fd, "", argv, environ, AT_EMPTY_PATH);
 	return err_sys(e, -errno, "executing the runtime from its protected copy");
 }

@@ -7,11 +7,16 @@
 #include "runtime/runtime.h"
 #include "runtime/state/state.h"
 
+/* The descriptors from 3 on that are to be passed on: n and LISTEN_FDS of the environment. To be called before anything of ours is open. */
+struct preserved {
+	unsigned n, listen;
+};
+
 struct create { /* zero-initialise */
 	const char *root, *id, *bundle; /* bundle NULL: the working folder */
 	const char *config;             /* NULL: config.json in the bundle */
 	const char *console_socket, *pidfd_socket, *pid_file; /* NULL: none */
-	unsigned preserve_fds;
+	struct preserved preserve;
 	bool no_pivot, no_new_keyring, systemd_cgroup, no_cgroup;
 	bool waits;                     /* create: it is going to wait for `start` */
 };
@@ -42,7 +47,7 @@ struct exec { /* zero-initialise */
 	char *const *env, *const *caps, *const *gids; /* may be NULL */
 	char *const *args;
 	bool tty, no_new_privs, ignore_paused;
-	unsigned preserve_fds;
+	struct preserved preserve;
 };
 int container_exec(const struct exec *o, struct container *c, struct run *run, struct err *e);
 
@@ -55,7 +60,8 @@ int container_cgroup(const struct container *c, struct cgroup *ret, struct err *
 int socket_connect(const char *path, struct err *e); /* SOCK_STREAM, UNIX; owned */
 int socket_send_fd(const char *path, const char *what, int fd, struct err *e);
 int write_pid_file(const char *path, pid_t pid, struct err *e);
-int preserved_fds(unsigned n, int fds[256], struct rt_request *rq, struct err *e);
+int preserved_find(unsigned n, struct preserved *ret, struct err *e);
+void preserved_put(const struct preserved *p, int fds[256], struct rt_request *rq);
 bool runs_rootless(void);
 
 #endif

@@ -94,14 +94,14 @@ static int make_cgroup(struct creation *k, struct err *e)
 	if (k->o->no_cgroup)
 		return 0;
 	r = cg_open(s->cgroups_path, k->c->st.id, k->o->systemd_cgroup, runs_rootless(), &k->cg, e);
-	if (r < 0 || k->cg.none)
+	if (r == 0)
+		r = container_note_cgroup(k->c, k->cg.path, e);
+	if (r == 0)
+		r = cg_create(&k->cg, s->resources, e);
+	if (r < 0 || k->cg.none) {
+		container_note_cgroup(k->c, NULL, NULL);
 		return r;
-	r = cg_create(&k->cg, s->resources, e);
-	if (r < 0 || k->cg.none)
-		return r;
-	k->c->st.cgroup_path = strdup(k->cg.path);
-	if (!k->c->st.cgroup_path)
-		return err_sys(e, -ENOMEM, "cgroup");
+	}
 	r = cg_apply(&k->cg, s->resources, "linux.resources", e);
 	return r < 0 ? r : cg_devices(&k->cg, s->resources, e);
 }
@@ -131,8 +131,9 @@ static int make_process(struct creation *k, struct err *e)
 	rq.notify_socket = getenv("NOTIFY_SOCKET");
 	if (rq.notify_socket && rq.notify_socket[0] != '/')
 		rq.notify_socket = NULL; /* abstract: it belongs to a network namespace */
-	r = preserved_fds(k->o->preserve_fds, run->fds, &rq, e);
-	if (r == 0 && k->o->console_socket)
+	preserved_put(&k->o->preserve, run->fds, &rq);
+	r = 0;
+	if (k->o->console_socket)
 		r = rq.console_socket = run->console = socket_connect(k->o->console_socket, e);
 	if (r >= 0 && k->o->waits)
 		r = rq.start_socket = run->start = container_listen(k->c, e);

@@ -243,10 +243,9 @@ int container_exec(const struct exec *o, struct container *c, struct run *run, s
 		r = rq.target_pidfd = run->target = container_pidfd(c, e);
 	if (r >= 0 && o->console_socket)
 		r = rq.console_socket = run->console = socket_connect(o->console_socket, e);
-	if (r >= 0)
-		r = preserved_fds(o->preserve_fds, run->fds, &rq, e);
 	if (r < 0)
 		return r;
+	preserved_put(&o->preserve, run->fds, &rq);
 	rq.spec = c->spec;
 	rq.bundle = c->st.bundle;
 	rq.cgroup_fd = cgroup;

@@ -74,25 +74,31 @@ int write_pid_file(const char *path, pid_t pid, struct err *e)
 	return r < 0 ? err_sys(e, r, "pid file %s", path) : 0;
 }
 
-/* LISTEN_FDS of our caller come first (sd_listen_fds(3)), then --preserve-fds. */
-int preserved_fds(unsigned n, int fds[256], struct rt_request *rq, struct err *e)
+/* LISTEN_FDS of our caller come first (sd_listen_fds(3)), then --preserve-fds. A number that nobody has opened would later be one of ours. */
+int preserved_find(unsigned n, struct preserved *ret, struct err *e)
 {
 	const char *listen = getenv("LISTEN_FDS");
 	uint64_t n_listen = 0;
 
+	*ret = (struct preserved){ 0 };
 	if (listen && parse_u64(listen, &n_listen) == 0 && n_listen <= 128)
-		rq->listen_fds = (unsigned)n_listen;
-	n += rq->listen_fds;
-	if (n > 256)
+		ret->listen = (unsigned)n_listen;
+	ret->n = n + ret->listen;
+	if (ret->n > 256)
 		return err_set(e, -E2BIG, "more than 256 descriptors are to be passed on");
-	for (unsigned i = 0; i < n; i++) {
-		fds[i] = 3 + (int)i;
-		if (fcntl(fds[i], F_GETFD) < 0)
-			return err_set(e, -EBADF, "descriptor %d is to be passed on but isn't open (--preserve-fds, LISTEN_FDS)", fds[i]);
-	}
-	rq->fds = fds;
-	rq->n_fds = n;
+	for (int fd = 3; fd < 3 + (int)ret->n; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			return err_set(e, -EBADF, "descriptor %d is to be passed on but isn't open (--preserve-fds, LISTEN_FDS)", fd);
 	return 0;
+}
+
+void preserved_put(const struct preserved *p, int fds[256], struct rt_request *rq)
+{
+	for (unsigned i = 0; i < p->n; i++)
+		fds[i] = 3 + (int)i;
+	rq->fds = fds;
+	rq->n_fds = p->n;
+	rq->listen_fds = p->listen;
 }
 
 bool runs_rootless(void)

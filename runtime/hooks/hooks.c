@@ -80,6 +80,7 @@ static _Noreturn void run_child(const struct oci_hook *h, int in)
 	char *alone[] = { (char *)h->path, NULL };
 	sigset_t none;
 
+	setsid(); /* a group of its own, to be killed as a whole */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (in == 0)
@@ -115,6 +116,7 @@ static int wait_for(int pidfd, pid_t pid, uint32_t seconds, struct err *e)
 	while (n < 0 && errno == EINTR);
 	if (n == 0) {
 		late = true;
+		kill(-pid, SIGKILL); /* not reaped yet: the number is still its */
 		sys_pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 	}
 	r = sys_waitid(P_PID, (id_t)pid, &si, WEXITED);

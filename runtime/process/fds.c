@@ -1,5 +1,5 @@
 /* fds.c: which descriptors the program gets: 0, 1, 2, those it was promised from 3 on, and no other. A leaked one to a folder of the host is
- * the whole host (CVE-2024-21626), so all others are marked to be closed by execve at once, whoever opened them. */
+ * the whole host (CVE-2024-21626), so all others are closed, whoever opened them. */
 #include <errno.h>
 #include <fcntl.h>
 #include "base/file.h"
@@ -44,10 +44,24 @@ static int place_promised(const struct rt_request *rq)
 	return 0;
 }
 
+/* Now, not at execve: a container may wait for its start for days, and would hold what the runtime had open, its lock too. */
+static int close_others(unsigned from, int a, int b)
+{
+	unsigned low = (unsigned)MIN(a, b), high = (unsigned)MAX(a, b);
+
+	if (a < 0 || b < 0) /* one of them at most */
+		low = high;
+	if ((int)high < 0)
+		return close_range(from, ~0U, 0);
+	if (close_range(from, low - 1, 0) < 0 || (high > low + 1 && close_range(low + 1, high - 1, 0) < 0))
+		return -1;
+	return close_range(high + 1, ~0U, 0);
+}
+
 int fds_arrange(struct child *c, struct err *e)
 {
 	const struct rt_request *rq = &c->plan->rq;
-	int above = 3 + 2 * (int)rq->n_fds, r;
+	int above = 4 + 2 * (int)rq->n_fds, r;
 
 	r = move_up(&c->chan, above);
 	if (r == 0)
@@ -57,7 +71,7 @@ int fds_arrange(struct child *c, struct err *e)
 	for (int i = 0; r == 0 && i < 3 && c->tty < 0; i++)
 		if (rq->stdio[i] >= 0 && dup2(rq->stdio[i], i) < 0)
 			r = -errno;
-	if (r == 0 && close_range(3 + (unsigned)rq->n_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	if (r == 0 && close_others(3 + (unsigned)rq->n_fds, c->chan, rq->start_socket) < 0)
 		r = -errno;
 	return r < 0 ? err_sys(e, r, "the program's descriptors") : 0;
 }

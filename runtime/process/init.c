@@ -186,6 +186,8 @@ static int terminal(struct child *c, struct err *e)
 	if (!c->plan->process->terminal)
 		return 0;
 	r = tty_open(c, e);
+	if (r == 0 && c->master >= 0)
+		r = c->chan < 0 ? err_set(e, -EOPNOTSUPP, "process.terminal: a console socket is needed") : sync_send_fd(c->chan, SYNC_MASTER, c->master);
 	return r == 0 && c->plan->mounts && c->plan->mnt.root ? mnt_console(&c->mnt, c->tty, e) : r;
 }
 
@@ -352,9 +354,7 @@ static int ready(struct child *c, struct err *e)
 
 	if (c->chan < 0)
 		return 0;
-	r = c->master >= 0 ? sync_send_fd(c->chan, SYNC_READY, c->master) : sync_send(c->chan, SYNC_READY, 0, NULL);
-	closep(&c->master);
-	c->master = -1;
+	r = sync_send(c->chan, SYNC_READY, 0, NULL);
 	if (r < 0)
 		return err_sys(e, r, "reporting");
 	r = sync_recv(c->chan, &m, NULL);

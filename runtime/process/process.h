@@ -45,7 +45,8 @@ enum sync_kind {
 	SYNC_PID = 'P',      /* child in between: value is the process's pid */
 	SYNC_WANT_MAPS = 'U', SYNC_GO = 'G', /* GO: value is the pid as the parent sees it */
 	SYNC_HOOKS = 'H',    /* mounts are made: the runtime's hooks may run */
-	SYNC_READY = 'R',    /* a terminal's master may come with it */
+	SYNC_MASTER = 'T',   /* the terminal's master comes with it */
+	SYNC_READY = 'R',
 	SYNC_DETACH = 'D', SYNC_START = 'S',
 	SYNC_LISTENER = 'N', /* value: the seccomp listener's descriptor in the child */
 };

@@ -128,8 +128,10 @@ static int until_ready(struct rt_plan *p, struct rt_child *c, struct err *e)
 		int fd = -1;
 		switch (sync_recv(c->channel, &m, &fd)) {
 		case SYNC_READY:
-			c->master = fd;
 			return 0;
+		case SYNC_MASTER:
+			c->master = fd;
+			break;
 		case SYNC_HOOKS:
 			r = run_hooks(p, c, e);
 			break;

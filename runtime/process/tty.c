@@ -59,7 +59,7 @@ int tty_open(struct child *c, struct err *e)
 	if (p->user.uid && fchown(c->tty, p->user.uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM)
 		return err_sys(e, -errno, "process.terminal: its owner");
 	if (c->plan->rq.console_socket < 0)
-		return 0; /* goes to the parent with SYNC_READY */
+		return 0; /* goes to the parent with SYNC_MASTER */
 	ssize_t r = fd_send(c->plan->rq.console_socket, name, strlen(name), &c->master, 1, 0);
 	closep(&c->master);
 	c->master = -1;
