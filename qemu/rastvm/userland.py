@@ -104,3 +104,16 @@ def libraries_of(program):
     """Paths of the shared libraries, and of the loader, that a program needs; none for a static one."""
     out = subprocess.run(["ldd", str(program)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.decode()
     return re.findall(r"(/\S+) \(0x", out)
+
+
+def debian_package(name):
+    """Path of a Debian package's files, unpacked and not installed."""
+    versions = cache.candidate_versions([name])
+
+    def make(tmp):
+        deb = tmp / ".deb"
+        deb.mkdir(parents=True)
+        cache.run("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", name, cwd=deb)
+        cache.run("dpkg-deb", "-x", next(deb.glob("*.deb")), tmp)
+        cache.remove(deb)
+    return cache.artefact(f"package-{name}", cache.digest(name), cache.digest(versions), make, f"the package {name}, unpacked")

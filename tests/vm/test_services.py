@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """The service files that rastOS ships, in a machine of busybox."""
+import os
 import pathlib
+import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from vmtest import VM, Console, run  # noqa: E402
+from vmtest import VM, Console, run, writable  # noqa: E402
+from rastvm import userland  # noqa: E402 (vmtest has set the path)
 
 SLEEP = "[service]\ntype = longrun\nexec = sleep 100000\n"
 
@@ -49,6 +52,34 @@ def busybox_gettys_system_log_and_dhcp_client_work_as_shipped():
         vm.check("rastctl start busybox-getty@ttyS0", timeout=30)
         vm.expect(r"login: *$", 30)
         assert vm.power_off().reason == "guest-shutdown"
+
+
+def debians_device_manager_works_with_the_service_files_for_it():
+    package = userland.debian_package("udev")
+
+    def prepare(top):
+        for n in (0, 1):
+            root = f"{top}/.snapshots/rootfs/snapshot-{n}"
+            with writable(root):
+                for folder in ("lib/udev/rules.d", "lib/systemd"):
+                    shutil.copytree(package / folder, f"{root}/usr/{folder}", symlinks=True)
+                os.symlink("../usr/bin/udevadm", f"{root}/bin/udevadm")
+    with VM(programs=[package / "bin/udevadm"], prepare=prepare, net=True) as vm:
+        vm.wait_up()
+        vm.check("rastctl enable udevd udev-trigger")
+        vm.check("rastctl start udev-trigger", timeout=90)
+        assert vm.state("udevd") == "up" and vm.state("udev-trigger") == "up", vm.services()
+        assert vm.check("readlink -f /dev/disk/by-label/rastos").strip() == "/dev/vda"
+        vm.wait_until("test -d /sys/class/net/eth0 -o -d /sys/class/net/ens5 -o -d /sys/class/net/enp0s5")  # it loads modules of what is there
+        before = vm.services()["udevd"]["pid"]
+        vm.check(f"kill -9 {before}")
+        vm.wait_until("udevadm settle --timeout=1 && udevadm control --ping", timeout=30)
+        assert vm.services()["udevd"]["pid"] not in (0, before)
+        assert vm.power_off().reason == "guest-shutdown"
+        assert vm.fsck() == ""
+        vm.start()
+        vm.wait_up(90)
+        assert vm.check("readlink -f /dev/disk/by-label/rastos").strip() == "/dev/vda"
 
 
 run(globals())
