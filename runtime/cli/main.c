@@ -2,6 +2,8 @@
 #include "runtime/cli/cli.h"
 
 #include <jansson.h>
+#include <malloc.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 #include "base/mem.h"
@@ -65,10 +67,13 @@ static bool enters_a_container(char **argv)
 /* jansson would read /dev/urandom; the kernel has given us 16 random bytes already (getauxval(3)). */
 static void seed_hashes(void)
 {
-	const size_t *random = (const size_t *)getauxval(AT_RANDOM); /* NOLINT(performance-no-int-to-ptr) */
+	const void *random = (const void *)getauxval(AT_RANDOM);
+	size_t seed;
 
-	if (random)
-		json_object_seed(*random | 1);
+	if (!random)
+		return;
+	memcpy(&seed, random, sizeof(seed));
+	json_object_seed(seed | 1);
 }
 
 int main(int argc, char **argv)
@@ -78,6 +83,7 @@ int main(int argc, char **argv)
 	if (enters_a_container(argv) && protect_self(argv, &e) < 0)
 		return cli_fail(&e);
 	close_leaks();
+	mallopt(M_TOP_PAD, 256 << 10); /* one brk(2) in place of many */
 	seed_hashes();
 	return program_main(&rastrun, argc, argv, NULL);
 }

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/str.h"
@@ -30,16 +30,14 @@ struct creation {
 
 /* --- reading --- */
 
+/* RFC 3339 in UTC, as log lines begin; gmtime_r(3) would read the time zone's files. */
 static char *timestamp(void)
 {
-	struct timespec now;
-	struct tm tm;
-	char day[32], *s;
+	char line[128];
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm);
-	return asprintf(&s, "%s.%09ldZ", day, now.tv_nsec) < 0 ? NULL : s;
+	log_format(line, sizeof(line), "", LOG_INFO, "");
+	line[strcspn(line, " ")] = 0;
+	return strdup(line);
 }
 
 static char *owner(void)

@@ -107,7 +107,7 @@ static int set_options(const struct mnt_child *c, int fs, const struct oci_mount
 /* A detached mount of a new file system. late_ro: not read-only yet. */
 static int make_fs(const struct mnt_child *c, const struct oci_mount *m, const char *type, bool late_ro, int target, struct err *e)
 {
-	_cleanup_close_ int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+	_scratch_ int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
 	uint64_t attr = m->attr_set;
 	int tree, r;
 
@@ -137,25 +137,33 @@ static int set_recursive_and_propagation(int tree, const struct oci_mount *m)
 	return r;
 }
 
-/* Put it where the configuration says. Takes tree. target -1: find it. */
-static int place(struct mnt_child *c, const struct oci_mount *m, int tree_, int target_, bool dir, bool is_proc, struct err *e)
+/* The verified place for it. Mostly no link is on the way, which makes the check cheap. */
+static int find_target(struct mnt_child *c, const struct oci_mount *m, bool dir, bool is_proc, struct err *e)
 {
-	_cleanup_close_ int tree = tree_;
-	_cleanup_close_ int target = target_;
-	bool plain = false;
+	_scratch_ int target = dir ? path_make_dir_plain(c->rootfd, m->destination, 0755) : path_open_plain(c->rootfd, m->destination, O_PATH);
+	bool plain = target >= 0;
+	struct stat st;
 	int r;
 
-	if (target < 0) {
-		target = path_open_plain(c->rootfd, m->destination, O_PATH | (dir ? O_DIRECTORY : 0));
-		plain = target >= 0;
-		if (!plain)
-			target = mnt_target(c, m->destination, dir, m->flags & OCI_MOUNT_DEST_NOFOLLOW, e);
-		if (target < 0)
-			return target;
-	}
-	r = mnt_check_target(c, m->destination, target, plain, is_proc, e);
-	if (r < 0)
-		return r;
+	if (plain && !dir && fstat(target, &st) == 0 && S_ISDIR(st.st_mode))
+		return err_sys(e, -EISDIR, "mount '%s': the source is a file and the destination is not", m->destination);
+	if (!plain)
+		target = mnt_target(c, m->destination, dir, m->flags & OCI_MOUNT_DEST_NOFOLLOW, e);
+	r = target < 0 ? target : mnt_check_target(c, m->destination, target, plain, is_proc, e);
+	return r < 0 ? r : take_fd(&target);
+}
+
+/* Put it where the configuration says. Takes tree and target; target -1: find it. */
+static int place(struct mnt_child *c, const struct oci_mount *m, int tree_, int target_, bool dir, bool is_proc, struct err *e)
+{
+	_scratch_ int tree = tree_;
+	_scratch_ int target = target_;
+	int r;
+
+	if (target < 0)
+		target = find_target(c, m, dir, is_proc, e);
+	if (target < 0)
+		return target;
 	r = mnt_attach(tree, target);
 	if (r == 0)
 		r = set_recursive_and_propagation(tree, m);
@@ -177,7 +185,7 @@ static int remember_late(struct mnt_child *c, int tree, struct err *e)
 /* The machine's /sys, where a new one isn't ours to make (a user namespace without a network namespace). */
 static int bind_sys(const struct oci_mount *m, struct err *e)
 {
-	_cleanup_close_ int tree = mnt_clone(AT_FDCWD, "/sys", AT_RECURSIVE);
+	_scratch_ int tree = mnt_clone(AT_FDCWD, "/sys", AT_RECURSIVE);
 	int r = tree;
 
 	if (tree >= 0 && m->attr_set & MOUNT_ATTR_RDONLY)
@@ -191,13 +199,13 @@ static int mount_fs(struct mnt_child *c, const struct oci_mount *m, struct err *
 {
 	bool tmpfs = streq(m->type, "tmpfs");
 	bool late = tmpfs && (m->attr_set & MOUNT_ATTR_RDONLY || m->sb_flags & MS_RDONLY);
-	_cleanup_close_ int target = -1;
-	_cleanup_close_ int tree = -1;
+	_scratch_ int target = -1;
+	_scratch_ int tree = -1;
 	bool proc = streq(m->type, "proc");
 	int r = 0;
 
-	if (tmpfs) { /* its mode and contents may come from there */
-		target = mnt_target(c, m->destination, true, m->flags & OCI_MOUNT_DEST_NOFOLLOW, e);
+	if (tmpfs && (!has_mode(m) || m->flags & OCI_MOUNT_TMPCOPYUP)) { /* mode and contents come from there */
+		target = find_target(c, m, true, proc, e);
 		if (target < 0)
 			return target;
 	}
@@ -209,7 +217,7 @@ static int mount_fs(struct mnt_child *c, const struct oci_mount *m, struct err *
 	if (tree < 0)
 		return err_prefix(e, "mount '%s'", m->destination);
 	if (m->flags & OCI_MOUNT_TMPCOPYUP && tmpfs) {
-		_cleanup_close_ int from = path_open(c->rootfd, m->destination, O_RDONLY | O_DIRECTORY);
+		_scratch_ int from = path_open(c->rootfd, m->destination, O_RDONLY | O_DIRECTORY);
 		r = from < 0 ? err_sys(e, from, "tmpcopyup") : mnt_copy_up(from, tree, e);
 		if (r < 0)
 			return err_prefix(e, "mount '%s'", m->destination);
@@ -230,7 +238,7 @@ static int copy_symlink(struct mnt_child *c, const struct mnt_op *op, struct err
 	if (n < 0)
 		return -errno;
 	text[n] = 0;
-	_cleanup_close_ int dir = path_make_parent(c->rootfd, op->m->destination, &name);
+	_scratch_ int dir = path_make_parent(c->rootfd, op->m->destination, &name);
 	if (dir < 0)
 		return err_sys(e, dir, "mount '%s'", op->m->destination);
 	if (symlinkat(text, dir, name) < 0 && errno != EEXIST)
@@ -250,7 +258,7 @@ static int bind_attributes(int tree, const struct oci_mount *m)
 static int mount_bind(struct mnt_child *c, const struct mnt_op *op, struct err *e)
 {
 	const struct oci_mount *m = op->m;
-	_cleanup_close_ int tree = -1;
+	_scratch_ int tree = -1;
 	struct statfs fs;
 	struct stat st;
 	int r;
@@ -281,7 +289,7 @@ static int mount_bind(struct mnt_child *c, const struct mnt_op *op, struct err *
 static int bind_cgroup(struct mnt_child *c, const struct oci_mount *m, struct err *e)
 {
 	const char *from = c->plan->cgroup_path;
-	_cleanup_close_ int tree = -1;
+	_scratch_ int tree = -1;
 	int r;
 
 	if (!from)
@@ -306,7 +314,7 @@ static int mount_cgroup(struct mnt_child *c, const struct oci_mount *m, struct e
 
 static int reconfigure(int target, const struct oci_mount *m, struct err *e)
 {
-	_cleanup_close_ int fs = (int)syscall(SYS_fspick, target, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+	_scratch_ int fs = (int)syscall(SYS_fspick, target, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
 	int r = fs < 0 ? err_sys(e, -errno, "remount '%s'", m->destination) : 0;
 
 	for (size_t i = 0; r == 0 && i < m->sb_options.n; i++)
@@ -320,7 +328,7 @@ static int reconfigure(int target, const struct oci_mount *m, struct err *e)
 
 static int change_mount(struct mnt_child *c, const struct oci_mount *m, struct err *e)
 {
-	_cleanup_close_ int target = path_open(c->rootfd, m->destination, O_PATH);
+	_scratch_ int target = path_open(c->rootfd, m->destination, O_PATH);
 	int r;
 
 	if (target < 0)

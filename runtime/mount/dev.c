@@ -43,13 +43,13 @@ static int replace_node(int dir, const char *name, const struct oci_device *d, m
 /* A user namespace makes no nodes; the host's are bound, after a look that they are what their name says. */
 static int bind_node(struct mnt_child *c, const struct oci_device *d)
 {
-	_cleanup_close_ int from = mnt_verified_device(d->path, d->type, d->major, d->minor);
+	_scratch_ int from = mnt_verified_device(d->path, d->type, d->major, d->minor);
 	if (from < 0)
 		return from;
-	_cleanup_close_ int target = path_make_file(c->rootfd, d->path, 0666);
+	_scratch_ int target = path_make_file(c->rootfd, d->path, 0666);
 	if (target < 0)
 		return target;
-	_cleanup_close_ int tree = mnt_clone(from, "", AT_EMPTY_PATH);
+	_scratch_ int tree = mnt_clone(from, "", AT_EMPTY_PATH);
 	return tree < 0 ? tree : mnt_attach(tree, target);
 }
 
@@ -59,7 +59,7 @@ static int make_node(struct mnt_child *c, int dir, const struct oci_device *d, s
 	mode_t mode = d->has_mode ? d->mode : 0666;
 	dev_t rdev = d->type == S_IFIFO ? 0 : makedev(d->major, d->minor);
 	const char *name = d->path + strlen("/dev/");
-	_cleanup_close_ int own = -1;
+	_scratch_ int own = -1;
 	int r;
 
 	if (c->plan->bind_devices && d->type != S_IFIFO) {
@@ -114,7 +114,7 @@ int mnt_devices(struct mnt_child *c, struct err *e)
 
 	if (!c->plan->make_dev)
 		return 0;
-	_cleanup_close_ int dev = path_make_dir(c->rootfd, "/dev", 0755);
+	_scratch_ int dev = path_make_dir(c->rootfd, "/dev", 0755);
 	if (dev < 0)
 		return err_sys(e, dev, "/dev in the container");
 	mode_t mask = umask(0);
@@ -131,10 +131,10 @@ int mnt_devices(struct mnt_child *c, struct err *e)
 
 int mnt_console(struct mnt_child *c, int slave, struct err *e)
 {
-	_cleanup_close_ int tree = mnt_clone(slave, "", AT_EMPTY_PATH);
+	_scratch_ int tree = mnt_clone(slave, "", AT_EMPTY_PATH);
 	if (tree < 0)
 		return err_sys(e, tree, "the terminal at /dev/console");
-	_cleanup_close_ int target = path_make_file(c->rootfd, "/dev/console", 0600);
+	_scratch_ int target = path_make_file(c->rootfd, "/dev/console", 0600);
 	int r = target < 0 ? target : mnt_attach(tree, target);
 
 	return r < 0 ? err_sys(e, r, "the terminal at /dev/console") : 0;
@@ -142,10 +142,10 @@ int mnt_console(struct mnt_child *c, int slave, struct err *e)
 
 int mnt_notify_socket(struct mnt_child *c, const char *host_path, struct err *e)
 {
-	_cleanup_close_ int tree = mnt_clone(AT_FDCWD, host_path, 0);
+	_scratch_ int tree = mnt_clone(AT_FDCWD, host_path, 0);
 	if (tree < 0)
 		return err_sys(e, tree, "the notify socket %s", host_path);
-	_cleanup_close_ int target = path_make_file(c->rootfd, "/run/notify/notify", 0777);
+	_scratch_ int target = path_make_file(c->rootfd, "/run/notify/notify", 0777);
 	int r = target < 0 ? target : mnt_attach(tree, target);
 
 	return r < 0 ? err_sys(e, r, "the notify socket at /run/notify/notify") : 0;

@@ -16,7 +16,7 @@
 
 int mnt_verified_device(const char *host_path, mode_t type, uint32_t major, uint32_t minor)
 {
-	_cleanup_close_ int fd = sys_openat(AT_FDCWD, host_path, O_PATH | O_NOFOLLOW, 0);
+	_scratch_ int fd = sys_openat(AT_FDCWD, host_path, O_PATH | O_NOFOLLOW, 0);
 	struct stat st;
 
 	if (fd < 0)
@@ -39,7 +39,7 @@ static int empty_folder(struct mnt_child *c, struct err *e)
 {
 	if (c->empty >= 0)
 		return c->empty;
-	_cleanup_close_ int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	_scratch_ int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
 	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
 		syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return err_sys(e, -errno, "an empty folder");
@@ -58,7 +58,7 @@ static int mask_folder(struct mnt_child *c, int target, struct err *e)
 		return empty;
 	if (first)
 		return mnt_attach(empty, target);
-	_cleanup_close_ int tree = mnt_clone(empty, "", AT_EMPTY_PATH);
+	_scratch_ int tree = mnt_clone(empty, "", AT_EMPTY_PATH);
 	r = tree < 0 ? tree : mnt_attach(tree, target);
 	return r;
 }
@@ -69,13 +69,13 @@ static int mask_file(struct mnt_child *c, int target, struct err *e)
 
 	if (null < 0)
 		return null;
-	_cleanup_close_ int tree = mnt_clone(null, "", AT_EMPTY_PATH);
+	_scratch_ int tree = mnt_clone(null, "", AT_EMPTY_PATH);
 	return tree < 0 ? tree : mnt_attach(tree, target);
 }
 
 static int mask(struct mnt_child *c, const char *path, struct err *e)
 {
-	_cleanup_close_ int target = path_open(c->rootfd, path, O_PATH);
+	_scratch_ int target = path_open(c->rootfd, path, O_PATH);
 	struct stat st;
 	int r;
 
@@ -89,14 +89,14 @@ static int mask(struct mnt_child *c, const char *path, struct err *e)
 
 static int make_read_only(struct mnt_child *c, const char *path, struct err *e)
 {
-	_cleanup_close_ int target = path_open(c->rootfd, path, O_PATH);
+	_scratch_ int target = path_open(c->rootfd, path, O_PATH);
 	int r;
 
 	if (target == -ENOENT || target == -ENOTDIR)
 		return 0;
 	if (target < 0)
 		return err_sys(e, target, "read-only path '%s'", path);
-	_cleanup_close_ int tree = mnt_clone(target, "", AT_EMPTY_PATH | AT_RECURSIVE);
+	_scratch_ int tree = mnt_clone(target, "", AT_EMPTY_PATH | AT_RECURSIVE);
 	r = tree < 0 ? tree : mnt_set(tree, MOUNT_ATTR_RDONLY, 0, 0, -1, false);
 	if (r == 0)
 		r = mnt_attach(tree, target);

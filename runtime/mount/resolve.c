@@ -53,7 +53,7 @@ static bool on_procfs(int fd)
 
 static bool is_containers_proc(struct mnt_child *c, int target)
 {
-	_cleanup_close_ int proc = path_open(c->rootfd, "/proc", O_PATH);
+	_scratch_ int proc = path_open(c->rootfd, "/proc", O_PATH);
 	struct stat a, b;
 
 	return proc >= 0 && fstat(proc, &a) == 0 && fstat(target, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;

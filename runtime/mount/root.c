@@ -13,7 +13,7 @@ static int set_propagation(const struct mnt_child *c, struct err *e)
 {
 	unsigned long p = c->plan->spec->rootfs_propagation;
 	unsigned long kind = p & (MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_UNBINDABLE);
-	_cleanup_close_ int top = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+	_scratch_ int top = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
 	int r = top < 0 ? top : 0;
 
 	if (r == 0 && !(kind == MS_SHARED)) /* a root that is to be shared comes from a tree that stays as it is */
@@ -75,10 +75,10 @@ int mnt_root(struct mnt_child *c, struct err *e)
 		return r;
 	if (!c->plan->root)
 		return machines_root(c, e);
-	_cleanup_close_ int folder = open_folder(c, e);
+	_scratch_ int folder = open_folder(c, e);
 	if (folder < 0)
 		return folder;
-	_cleanup_close_ int tree = mnt_clone(folder, "", AT_EMPTY_PATH | AT_RECURSIVE);
+	_scratch_ int tree = mnt_clone(folder, "", AT_EMPTY_PATH | AT_RECURSIVE);
 	if (tree < 0)
 		return err_sys(e, tree, "root.path: %s", c->plan->root);
 	if (c->plan->spec->rootfs_propagation & MS_SHARED) {
@@ -114,7 +114,7 @@ int mnt_seal(struct mnt_child *c, struct err *e)
  * which is why it has to be asked for. */
 static int move_root(struct mnt_child *c, struct err *e)
 {
-	_cleanup_close_ int top = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+	_scratch_ int top = sys_openat(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
 	int r = top < 0 ? top : mnt_attach(c->rootfd, top);
 
 	if (r == 0 && (fchdir(c->rootfd) < 0 || chroot(".") < 0 || chdir("/") < 0))

@@ -74,7 +74,7 @@ static int component(const char *name, char buf[NAME_MAX + 1])
 	return streq(buf, ".") || streq(buf, "..") ? -EINVAL : 0;
 }
 
-static int make_dir(int rootfd, const char *path, mode_t mode, int links);
+static int make_dir(int rootfd, const char *path, mode_t mode, int links, uint64_t resolve);
 
 /* `name` in dirfd is in the way of mkdir: a folder that somebody made meanwhile, or a link of the image that points to nothing. */
 static int make_behind_link(int rootfd, int dirfd, const char *dir, const char *name, mode_t mode, int links)
@@ -88,17 +88,17 @@ static int make_behind_link(int rootfd, int dirfd, const char *dir, const char *
 		return -ELOOP;
 	target[n] = 0;
 	if (target[0] == '/')
-		return make_dir(rootfd, target, mode, links + 1);
+		return make_dir(rootfd, target, mode, links + 1, 0);
 	if (snprintf(joined, sizeof(joined), "%s/%s", dir, target) >= (int)sizeof(joined))
 		return -ENAMETOOLONG;
-	return make_dir(rootfd, joined, mode, links + 1);
+	return make_dir(rootfd, joined, mode, links + 1, 0);
 }
 
-static int make_dir(int rootfd, const char *path, mode_t mode, int links)
+static int make_dir(int rootfd, const char *path, mode_t mode, int links, uint64_t resolve)
 {
 	char dir[PATH_MAX], last[NAME_MAX + 1];
 	const char *name;
-	int r = open_in(rootfd, path, O_PATH | O_DIRECTORY, 0, 0);
+	int r = open_in(rootfd, path, O_PATH | O_DIRECTORY, 0, resolve);
 
 	if (r != -ENOENT)
 		return r;
@@ -107,7 +107,7 @@ static int make_dir(int rootfd, const char *path, mode_t mode, int links)
 		r = component(name, last);
 	if (r < 0)
 		return r;
-	_cleanup_close_ int parent = make_dir(rootfd, dir, mode, links);
+	_cleanup_close_ int parent = make_dir(rootfd, dir, mode, links, resolve);
 	if (parent < 0)
 		return parent;
 	r = sys_mkdirat(parent, last, mode);
@@ -115,13 +115,18 @@ static int make_dir(int rootfd, const char *path, mode_t mode, int links)
 		return r;
 	if (r == 0)
 		return open_in(parent, last, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
-	r = open_in(rootfd, path, O_PATH | O_DIRECTORY, 0, 0);
+	r = open_in(rootfd, path, O_PATH | O_DIRECTORY, 0, resolve);
 	return r == -ENOENT ? make_behind_link(rootfd, parent, dir, last, mode, links) : r;
 }
 
 int path_make_dir(int rootfd, const char *path, mode_t mode)
 {
-	return make_dir(rootfd, path, mode, 0);
+	return make_dir(rootfd, path, mode, 0, 0);
+}
+
+int path_make_dir_plain(int rootfd, const char *path, mode_t mode)
+{
+	return make_dir(rootfd, path, mode, 0, RESOLVE_NO_SYMLINKS);
 }
 
 int path_make_parent(int rootfd, const char *path, const char **ret_name)
@@ -131,7 +136,7 @@ int path_make_parent(int rootfd, const char *path, const char **ret_name)
 
 	if (r == 0 && (!**ret_name || strchr(*ret_name, '/') || streq(*ret_name, ".") || streq(*ret_name, "..")))
 		r = -EINVAL;
-	return r < 0 ? r : make_dir(rootfd, dir, 0755, 0);
+	return r < 0 ? r : make_dir(rootfd, dir, 0755, 0, 0);
 }
 
 static int make_file(int rootfd, const char *path, mode_t mode, int links)
@@ -154,7 +159,7 @@ static int make_file(int rootfd, const char *path, mode_t mode, int links)
 		r = component(name, last);
 	if (r < 0)
 		return r;
-	_cleanup_close_ int parent = make_dir(rootfd, dir, 0755, 0);
+	_cleanup_close_ int parent = make_dir(rootfd, dir, 0755, 0, 0);
 	if (parent < 0)
 		return parent;
 	_cleanup_close_ int fd = open_in(parent, last, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDONLY, mode, RESOLVE_NO_SYMLINKS);

@@ -15,6 +15,7 @@ int path_open(int rootfd, const char *path, int flags);     /* flags of open(2);
 int path_open_plain(int rootfd, const char *path, int flags);
 /* O_PATH descriptor of a folder, made with its parents when missing, also where a dangling link of the image points to. */
 int path_make_dir(int rootfd, const char *path, mode_t mode);
+int path_make_dir_plain(int rootfd, const char *path, mode_t mode); /* -ELOOP when there is a link on the way, as path_open_plain() */
 /* O_PATH descriptor of whatever is there that isn't a folder; an empty file is made when nothing is. -EISDIR */
 int path_make_file(int rootfd, const char *path, mode_t mode);
 /* Descriptor of the folder that path is in (made when missing), and its last component (a pointer into path). -EINVAL: there is none. */
