@@ -137,6 +137,18 @@ static int read_state(const json_t *o, struct state *st)
 	return st->bundle && st->pid >= 0 && text_of(o, "id") && streq(text_of(o, "id"), st->id) ? 0 : -EBADMSG;
 }
 
+/* What a create that hasn't come to an end has noted. */
+static void load_note(struct container *c)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlinkat(c->dir, "cgroup", path, sizeof(path) - 1);
+
+	if (n <= 0)
+		return;
+	path[n] = 0;
+	c->st.cgroup_path = strdup(path);
+}
+
 /* -ENOENT: it is being created. */
 static int load(struct container *c, struct err *e)
 {
@@ -177,6 +189,7 @@ int container_open(const char *root, const char *id, bool do_lock, struct contai
 	r = load(c, e);
 	if (r != -ENOENT)
 		return r;
+	load_note(c);
 	struct stat st; /* removed while we waited for the lock? */
 	if (fstat(c->dir, &st) == 0 && st.st_nlink == 0)
 		return err_set(e, -ENOENT, "container \"%s\" does not exist", id);
@@ -218,6 +231,19 @@ static void put(json_t *o, const char *key, const char *value)
 {
 	if (value)
 		json_object_set_new(o, key, json_string(value));
+}
+
+int container_note_cgroup(struct container *c, const char *path, struct err *e)
+{
+	free(c->st.cgroup_path);
+	c->st.cgroup_path = path ? strdup(path) : NULL;
+	if (!path) {
+		sys_unlinkat(c->dir, "cgroup", 0);
+		return 0;
+	}
+	if (!c->st.cgroup_path || symlinkat(path, c->dir, "cgroup") < 0)
+		return err_sys(e, c->st.cgroup_path ? -errno : -ENOMEM, "noting the cgroup of container \"%s\"", c->st.id);
+	return 0;
 }
 
 int container_save(struct container *c, struct err *e)
@@ -265,7 +291,7 @@ int container_spec(struct container *c, struct err *e)
 
 int container_forget(struct container *c, struct err *e)
 {
-	static const char *const files[] = { "state.json", "config.json", "start", ".state.json.new" };
+	static const char *const files[] = { "state.json", "config.json", "start", "cgroup", ".state.json.new" };
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)

@@ -3,6 +3,7 @@
  *   ROOT/ID/             0700; the id is taken as long as it exists. flock(2) on it: who changes the container holds it
  *   ROOT/ID/state.json   what runc's `state` and more; replaced whole
  *   ROOT/ID/config.json  the configuration as it was read at create
+ *   ROOT/ID/cgroup       link: the text is the cgroup's path, before there is one, so that a create that was killed can be deleted
  *   ROOT/ID/start        socket: the process waits there for `start`; so long the container is "created"
  *
  * ROOT is /run/rastrun, for an ordinary user $XDG_RUNTIME_DIR/rastrun. It is a tmpfs: nothing is flushed. */
@@ -45,6 +46,7 @@ int container_open(const char *root, const char *id, bool lock, struct container
 void container_close(struct container *c);
 #define _cleanup_container_ _cleanup_(container_close)
 
+int container_note_cgroup(struct container *c, const char *path, struct err *e); /* sets st.cgroup_path; NULL: none after all */
 int container_save(struct container *c, struct err *e);
 int container_save_config(struct container *c, const char *text, size_t n, struct err *e);
 int container_spec(struct container *c, struct err *e);

@@ -1,0 +1,102 @@
+#!/usr/bin/python3
+"""rastrun is killed at one system call after the other: what it was making can be deleted, and then nothing of it is left."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import runtimerig as rig  # noqa: E402
+from runtimerig import Bundle, until  # noqa: E402
+
+def strace(b, inject, args):
+    return subprocess.run(["strace", "-qq", "-o", b.dir + "/trace", *inject, rig.RASTRUN, "--root", b.root, *args],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=rig.TIMEOUT, check=False).returncode
+
+
+def calls_of(b, args):
+    """The system calls of a whole run, in their order: (name, how many of that name so far)."""
+    status, seen = strace(b, [], args), {}
+    assert status == 0, f"{args}: exit {status}"
+    calls = []
+    with open(b.dir + "/trace", errors="replace") as f:
+        for name in (line.split("(")[0] for line in f if "(" in line):
+            seen[name] = seen.get(name, 0) + 1
+            calls.append((name, seen[name]))
+    return calls
+
+
+def killed_at(b, name, n, args):
+    """rastrun, killed when it enters the nth call of that name. False: it had ended before."""
+    return strace(b, ["-e", f"inject={name}:signal=KILL:when={n}"], args) in (-9, 137)
+
+
+def processes_of(b):
+    """Those that have the container's cgroup or its mounts, by /proc."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cgroup") as f:
+                group = f"/{rig.CGROUP}/{b.id}\n" in f.read()
+            with open(f"/proc/{pid}/mountinfo") as f:
+                mounts = b.dir in f.read()
+        except OSError:
+            continue
+        if group or (mounts and int(pid) != os.getpid() and os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")):
+            found.append(int(pid))
+    return found
+
+
+def left_over(b):
+    left = []
+    if os.path.exists(f"/sys/fs/cgroup/{rig.CGROUP}/{b.id}"):
+        left.append("its cgroup")
+    if os.path.isdir(b.root) and os.listdir(b.root):
+        left.append(f"in the state folder: {os.listdir(b.root)}")
+    with open("/proc/self/mountinfo") as f:
+        left += [line for line in f if b.dir in line]
+    return left
+
+
+def gone_after_delete(b, what):
+    r = b.cmd("delete", "--force", b.id)
+    assert r.ok, f"{what}: delete --force: {r!r}"
+    until(lambda: not processes_of(b), 20, lambda: f"{what}: processes stay: {processes_of(b)}")
+    assert not left_over(b), f"{what}: left over: {left_over(b)}"
+
+
+def rounds(args, prepare=lambda b: None, every=1):
+    with Bundle(args=["sleep", "1000"]) as b:
+        args = [a.replace("BUNDLE", b.dir).replace("ID", b.id) for a in args]
+        prepare(b)
+        calls, hits = calls_of(b, args), 0
+        gone_after_delete(b, args[0])
+        calls = calls[::every]
+        for name, n in calls:
+            prepare(b)
+            hits += killed_at(b, name, n, args)
+            gone_after_delete(b, f"{args[0]} killed at {name} number {n}")
+        assert hits > len(calls) * 0.7, f"{args[0]} was killed {hits} times only, of {len(calls)}"
+        print(f"# {args[0]} was killed at {hits} calls", flush=True)
+
+
+def nothing_stays_of_a_create_that_was_killed():
+    rounds(["create", "--bundle", "BUNDLE", "ID"])
+
+
+def nothing_stays_of_a_start_that_was_killed():
+    rounds(["start", "ID"], prepare=lambda b: b.created())
+
+
+def nothing_stays_of_an_exec_that_was_killed():
+    # Its zombie is the machine's to reap, which takes some machines two seconds.
+    rounds(["exec", "ID", "true"], prepare=lambda b: b.started(), every=5)
+
+
+def a_delete_that_was_killed_can_be_done_again():
+    rounds(["delete", "--force", "ID"], prepare=lambda b: b.created())
+
+
+if __name__ == "__main__":
+    rig.start()
+    rig.main([nothing_stays_of_a_create_that_was_killed, nothing_stays_of_a_start_that_was_killed, nothing_stays_of_an_exec_that_was_killed,
+              a_delete_that_was_killed_can_be_done_again])
