@@ -132,6 +132,7 @@ int image_gc(struct image_store *s, struct image_gc *ret, struct err *e)
 	r = r < 0 ? r : sweep(s, s->layers, &m, layer_remove, &gc.layers, e);
 	r = r < 0 ? r : sweep(s, s->blobs, &m, remove_blob, &gc.blobs, e);
 	r = r < 0 ? r : sweep(s, s->partial, &none, remove_download, &gc.downloads, e);
+	r = r < 0 ? r : store_sweep(s, e);
 	if (ret)
 		*ret = gc;
 	return r < 0 && (!e || !e->code) ? err_sys(e, r, "clean up %s", s->root) : r;

@@ -60,6 +60,12 @@ uint64_t layer_bytes(struct image_store *s, const struct digest *chain)
 
 /* --- making --- */
 
+/* Not the image's fault: another time it may work. */
+static bool is_the_disk_s(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT || error == -EIO || error == -ENOMEM || error == -EROFS || error == -EMFILE || error == -ENFILE;
+}
+
 static int apply(struct image_store *s, struct source *from, const struct plan *p, size_t i, const char *file, uint64_t max, struct apply_counts *counts, struct err *e)
 {
 	const struct plan_layer *l = &p->layers[i];
@@ -82,7 +88,7 @@ static int apply(struct image_store *s, struct source *from, const struct plan *
 		return r;
 	r = layer_apply(root, stream_next, stream, &limits, counts, &why);
 	if (r < 0 && why.code) /* the archive or the tree; otherwise the stream knows */
-		return err_set(e, why.code, "%s", err_text(&why));
+		return err_set(e, is_the_disk_s(why.code) ? why.code : -EBADMSG, "%s", err_text(&why));
 	return stream_finish(stream, NULL, NULL, e);
 }
 
@@ -231,9 +237,33 @@ static int each_name(struct image_store *s, int dirfd, int (*sweep)(struct image
 	return r;
 }
 
+/* Temporary files of records and documents (base/replace.c, record.c): their names begin with a dot. */
+static int sweep_temporary(int dirfd)
+{
+	int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0), r = 0;
+
+	if (fd < 0)
+		return fd;
+	_cleanup_closedir_ DIR *d = fdopendir(fd);
+	if (!d) {
+		close(fd);
+		return -ENOMEM;
+	}
+	for (struct dirent *de; r == 0 && (de = readdir(d));)
+		if (de->d_name[0] == '.' && !streq(de->d_name, ".") && !streq(de->d_name, ".."))
+			r = sys_unlinkat(dirfd, de->d_name, 0);
+	return r;
+}
+
 int store_sweep(struct image_store *s, struct err *e)
 {
-	int r = each_name(s, s->partial, sweep_partial, e);
+	const int dirs[] = {s->images, s->layers, s->blobs};
+	int r = 0;
 
+	for (size_t i = 0; i < ARRAY_SIZE(dirs) && r == 0; i++)
+		r = sweep_temporary(dirs[i]);
+	if (r < 0)
+		return err_sys(e, r, "remove temporary files of %s", s->root);
+	r = each_name(s, s->partial, sweep_partial, e);
 	return r < 0 ? r : each_name(s, s->layers, sweep_layer, e);
 }

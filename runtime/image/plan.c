@@ -94,7 +94,7 @@ static int from_index(struct source *s, const json_t *o, const struct platform *
 {
 	_cleanup_index_ struct index index = {0};
 	_cleanup_free_ char *text = NULL;
-	const struct descriptor *d;
+	const struct descriptor *d = NULL;
 	size_t n = 0;
 	int r = index_parse(o, &index, e);
 
@@ -102,7 +102,7 @@ static int from_index(struct source *s, const json_t *o, const struct platform *
 		r = index_choose(&index, want, &d, e);
 	if (r == 0)
 		r = fetch(s, d, "manifest", &text, &n, e);
-	return r < 0 ? r : from_text(s, text, n, &d->digest, want, p, depth + 1, e);
+	return r < 0 || !text ? r : from_text(s, text, n, &d->digest, want, p, depth + 1, e);
 }
 
 static int from_text(struct source *s, const char *text, size_t n, const struct digest *digest, const struct platform *want, struct plan *p, int depth, struct err *e)
@@ -145,5 +145,5 @@ int plan_from_descriptor(struct source *s, const struct descriptor *d, const str
 	size_t n = 0;
 	int r = fetch(s, d, "manifest", &text, &n, e);
 
-	return r < 0 ? r : from_text(s, text, n, &d->digest, want, ret, 0, e);
+	return r < 0 || !text ? r : from_text(s, text, n, &d->digest, want, ret, 0, e);
 }

@@ -534,7 +534,7 @@ static void forget(struct tar *t)
 
 int tar_next(struct tar *t, const struct tar_entry **ret, struct err *e)
 {
-	struct header h;
+	struct header h = {0};
 	uint64_t size = 0, extra = 0;
 	int r = skip_content(t, e);
 

@@ -62,7 +62,7 @@ static bool parse_id(const char *s, uid_t *ret)
 static bool find_user(char *text, const char *user, struct image_user *u, const char **name)
 {
 	char *f[FIELDS_MAX];
-	uid_t uid, want;
+	uid_t uid, want = 0;
 	gid_t gid;
 	bool number = parse_id(user, &want);
 
@@ -126,7 +126,7 @@ int image_user_find(int rootfd, const char *user, struct image_user *ret, struct
 	int r = copy ? read_file(rootfd, "etc/passwd", &passwd, e) : err_set(e, -ENOMEM, "out of memory");
 
 	r = r < 0 ? r : read_file(rootfd, "etc/group", &group, e);
-	if (r < 0)
+	if (r < 0 || !copy)
 		return r;
 	char *colon = strchr(copy, ':');
 	if (colon)
