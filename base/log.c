@@ -21,6 +21,14 @@ static struct {
 	int max_level;
 } logger = { "rastos", LOG_TO_STDERR, -1, -1, LOG_INFO };
 
+#define HELD_MAX 4096
+
+static struct {
+	bool on;
+	size_t n;
+	char text[HELD_MAX]; /* whole lines, as they are to be written */
+} held;
+
 static int kmsg_fd(void)
 {
 	if (logger.own_kmsg < 0)
@@ -28,8 +36,41 @@ static int kmsg_fd(void)
 	return logger.own_kmsg;
 }
 
+/* One line is one write: a pipe doesn't tear it, and for /dev/kmsg it is one record. */
+static void write_line(const char *line, size_t n)
+{
+	ssize_t r;
+
+	do
+		r = write(logger.fd < 0 ? STDERR_FILENO : logger.fd, line, n);
+	while (r < 0 && errno == EINTR);
+}
+
+static void write_held(void)
+{
+	size_t done = 0;
+
+	while (done < held.n) {
+		const char *line = held.text + done;
+		size_t n = (size_t)((char *)memchr(line, '\n', held.n - done) + 1 - line);
+		write_line(line, n);
+		done += n;
+	}
+	held.n = 0;
+}
+
+void log_hold(bool on)
+{
+	int saved_errno = errno;
+
+	write_held();
+	held.on = on;
+	errno = saved_errno;
+}
+
 void log_init(const char *name, enum log_target target, int fd)
 {
+	write_held();
 	logger.name = name;
 	logger.target = target;
 	logger.fd = fd;
@@ -146,13 +187,12 @@ static size_t kmsg_format(char *buf, size_t size, int level, const char *text)
 void log_msgv(int level, const char *fmt, va_list ap)
 {
 	char text[LOG_LINE_MAX], line[LOG_LINE_MAX + 1];
-	int saved_errno = errno, r;
+	int saved_errno = errno;
 	size_t n;
 
 	if ((level & LOG_PRIMASK) > logger.max_level)
 		return;
-	r = vsnprintf(text, sizeof(text), fmt, ap);
-	if (r < 0)
+	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		return;
 	if (logger.target == LOG_TO_KMSG)
 		n = kmsg_format(line, KMSG_MAX, level, text);
@@ -160,9 +200,13 @@ void log_msgv(int level, const char *fmt, va_list ap)
 		n = finish_line(line, sizeof(line), snprintf(line, sizeof(line), "%s: ", level_names[level & LOG_PRIMASK]), text);
 	else
 		n = log_format(line, sizeof(line), logger.name, level, text);
-	do
-		r = (int)write(logger.fd < 0 ? STDERR_FILENO : logger.fd, line, n);
-	while (r < 0 && errno == EINTR);
+	if (held.on && n <= sizeof(held.text) - held.n) {
+		memcpy(held.text + held.n, line, n);
+		held.n += n;
+	} else {
+		write_held();
+		write_line(line, n);
+	}
 	errno = saved_errno;
 }
 

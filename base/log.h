@@ -10,6 +10,7 @@
 #define RAST_BASE_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <syslog.h>
 #include "base/err.h"
 
@@ -23,6 +24,9 @@ int  log_level_from_name(const char *s); /* -EINVAL when unknown; "7" and "debug
 enum log_target log_target(void);        /* where lines go now: what log_init() was given, or stderr in its place */
 void log_msg(int level, const char *fmt, ...) _printf_(2, 3);
 void log_msgv(int level, const char *fmt, va_list ap) _printf_(2, 0);
+/* While it is on lines wait in memory, as many as there is room for; they are written when it is off. For moments in which nothing may take
+ * time, and where a line that is lost because the program is killed does not matter. */
+void log_hold(bool on);
 /* Format "TIME NAME LEVEL: text\n" without printing it; wall time is UTC. Returns the length. */
 size_t log_format(char *buf, size_t size, const char *name, int level, const char *text);
 

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -21,6 +20,8 @@
 #ifndef MQUEUE_MAGIC
 #define MQUEUE_MAGIC 0x19800202 /* ipc/mqueue.c */
 #endif
+
+#define LATE_S 3 /* seconds after the boot */
 
 static const struct api {
 	const char *type, *at, *options;
@@ -132,7 +133,7 @@ bool apifs_mount_late(struct pid1 *p)
 	done = true;
 	pid = pid1_fork(p, ROLE_HELPER, NULL);
 	if (pid == 0) {
-		(void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}); /* services may still be warming up */
+		(void)sleep(LATE_S); /* services are still warming up */
 		mount_all(p, true);
 		_exit(0);
 	}

@@ -24,6 +24,12 @@ static int on_run(void *data)
 	return 0;
 }
 
+void manager_run_now(struct manager *m)
+{
+	if (m->ready)
+		engine_run(&m->e, RUN_BUDGET); /* the rest, and whoever waits for it, at the end of the round as always */
+}
+
 void manager_schedule(struct manager *m)
 {
 	if (m->run_deferred || !m->loop)
@@ -100,6 +106,8 @@ static void op_changed(struct engine *e, struct svc *s, enum svc_state old)
 		    (s->r.state == ST_UP && s->def->type == SVC_ONESHOT);
 	if (over && old != ST_WAITING)
 		output_ended(m, s);
+	if ((s->r.state == ST_DOWN || s->r.state == ST_FAILED) && (s->cgroup_kept || old == ST_BACKOFF || old == ST_WAITING))
+		cgroups_drop(m, s); /* not only if we know that it was kept: a former rastd may have kept it */
 	if (s->r.state == ST_DOWN && s->ext && s->ext->n_fds)
 		fdstore_drop(m, s);
 	if (s->ext && old == ST_WAITING && (s->r.state == ST_PRE_START || s->r.state == ST_STARTING))

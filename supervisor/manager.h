@@ -80,6 +80,7 @@ struct manager {
 	bool no_into_cgroup;             /* clone3 can't put children into a cgroup: they join by themselves */
 	uint64_t slow_until;             /* starting a program took long: fork until then, so as not to wait for the disk */
 	void *child_stack;
+	int out_slot;                    /* a low number for a child's output, -1 */
 
 	struct pid_map pids;
 	struct child *children;
@@ -143,6 +144,7 @@ static inline const char *nm(struct manager *m, const struct svc *s) { return sv
 
 /* manager.c */
 void manager_schedule(struct manager *m);          /* let the engine run at the end of this round */
+void manager_run_now(struct manager *m);           /* what follows from an event that can't wait; manager_schedule() as well */
 void manager_deliver(struct manager *m, struct svc *s, enum svc_event ev); /* engine_event + schedule */
 struct svc_ext *manager_ext(struct manager *m, struct svc *s);        /* NULL: no memory */
 void manager_ext_free(struct manager *m, struct svc *s);
@@ -183,6 +185,7 @@ void exits_lost(struct manager *m, struct svc *s, bool aux);       /* it is gone
 /* process/cgroups.c */
 int  cgroups_init(struct manager *m);
 int  cgroups_open(struct manager *m, struct svc *s);               /* make and open; caller owns the descriptor */
+void cgroups_drop(struct manager *m, struct svc *s);               /* one that was kept for a restart is not needed after all */
 void cgroups_apply_keys(struct manager *m, struct svc *s);
 bool cgroups_empty(struct engine *e, struct svc *s);
 void cgroups_kill(struct engine *e, struct svc *s);

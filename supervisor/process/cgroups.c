@@ -1,5 +1,6 @@
 /* cgroups.c: one cgroup per service, <cgroup root>/rastos.service/NAME. It is made when the first process of a run starts and removed when
- * the run has ended: that rmdir works is how we know that nothing of the service is left. While something is left, cgroup.events is watched
+ * the run has ended: that rmdir works is how we know that nothing of the service is left. A longrun that died and is about to be started again
+ * keeps it if it is as good as new: removing and making it is a good part of the time that a restart takes. While something is left, cgroup.events is watched
  * by inotify. Without cgroup v2 a service is its process group (each has a session of its own). */
 #include "supervisor/manager.h"
 
@@ -63,6 +64,7 @@ int cgroups_init(struct manager *m)
 int cgroups_open(struct manager *m, struct svc *s)
 {
 	const char *name = nm(m, s);
+	s->cgroup_kept = 0;
 	int r = sys_mkdirat(m->cg_fd, name, 0755);
 	if (r < 0 && r != -EEXIST)
 		return r;
@@ -127,6 +129,39 @@ static int watch(struct manager *m, uint32_t i, const char *name)
 	return 0;
 }
 
+static bool begins_with(int dir, const char *file, const char *text)
+{
+	char buf[64];
+	_cleanup_close_ int fd = sys_openat(dir, file, O_RDONLY, 0);
+	ssize_t n = fd < 0 ? -1 : sys_read(fd, buf, sizeof(buf));
+	size_t want = strlen(text);
+	return n >= 0 && (want ? (size_t)n >= want && !memcmp(buf, text, want) : n == 0);
+}
+
+/* Nobody in it, and nothing that the last run may have made of it: groups below (each counts as a link), threaded, controllers passed on (no process may
+ * be in it then), frozen. Documentation/admin-guide/cgroup-v2.rst */
+static bool as_good_as_new(struct manager *m, const char *name)
+{
+	struct stat st;
+	_cleanup_close_ int dir = sys_openat(m->cg_fd, name, O_DIRECTORY | O_PATH, 0);
+	return dir >= 0 && fstat(dir, &st) == 0 && st.st_nlink == 2 && begins_with(dir, "cgroup.events", "populated 0\nfrozen 0\n") &&
+	       begins_with(dir, "cgroup.type", "domain\n") && begins_with(dir, "cgroup.subtree_control", "");
+}
+
+/* Keys are written into a new cgroup only, and counters that a limit acts upon begin anew with it. */
+static bool comes_back(const struct engine *e, const struct svc *s)
+{
+	return s->def->type == SVC_LONGRUN && s->def->restart != RESTART_NO && svc_has(s, F_WANT) && !svc_has(s, F_STOP_ASKED) && !e->no_restart &&
+	       !cfg(e, s)->n_cgroup;
+}
+
+void cgroups_drop(struct manager *m, struct svc *s)
+{
+	s->cgroup_kept = 0;
+	if (m->cg_fd >= 0)
+		(void)sys_unlinkat(m->cg_fd, nm(m, s), AT_REMOVEDIR);
+}
+
 static bool removed(struct manager *m, const char *name)
 {
 	int r = sys_unlinkat(m->cg_fd, name, AT_REMOVEDIR);
@@ -140,6 +175,11 @@ bool cgroups_empty(struct engine *e, struct svc *s)
 {
 	struct manager *m = engine_manager(e);
 	uint32_t i = svc_index(e, s);
+	if (m->cg_fd >= 0 && comes_back(e, s) && as_good_as_new(m, nm(m, s))) {
+		s->cgroup_kept = 1;
+		unwatch(m, i);
+		return true;
+	}
 	if (m->cg_fd < 0 || removed(m, nm(m, s))) {
 		unwatch(m, i);
 		return true;

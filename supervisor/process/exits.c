@@ -86,18 +86,25 @@ static void ended(struct manager *m, pid_t pid, int code, int status)
 	manager_schedule(m);
 }
 
+/* Look at one that has ended, see to what follows from it, and reap it. False: there is none. */
+static bool reap_one(struct manager *m, idtype_t type, pid_t pid, bool at_once)
+{
+	siginfo_t si = {0}, gone;
+	if (sys_waitid(type, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || !si.si_pid)
+		return false;
+	FAULT_POINT("exit-seen");
+	ended(m, si.si_pid, si.si_code, si.si_status);
+	FAULT_POINT("exit-recorded");
+	if (at_once)
+		manager_run_now(m);
+	sys_waitid(P_PID, (id_t)si.si_pid, &gone, WEXITED | WNOHANG);
+	return true;
+}
+
 void exits_reap(struct manager *m)
 {
-	for (;;) {
-		siginfo_t si = {0};
-		if (sys_waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || !si.si_pid)
-			return;
-		FAULT_POINT("exit-seen");
-		ended(m, si.si_pid, si.si_code, si.si_status);
-		FAULT_POINT("exit-recorded");
-		siginfo_t gone;
-		sys_waitid(P_PID, (id_t)si.si_pid, &gone, WEXITED | WNOHANG);
-	}
+	while (reap_one(m, P_ALL, 0, false))
+		;
 }
 
 void exits_report(struct manager *m, pid_t pid, int code, int status)
@@ -176,9 +183,15 @@ void exits_unwatch(struct manager *m, struct svc *s)
 	timer_disarm(m->loop, &s->ext->lost_timer);
 }
 
+/* The one that the signal names is seen to first, and what is to be started for it is started before the dead one is buried, its end is logged, and
+ * the others are looked for (which takes the longer the more children there are). A restart is as quick as that. */
 static int on_sigchld(const struct signalfd_siginfo *si, void *data)
 {
-	exits_reap(data);
+	struct manager *m = data;
+	log_hold(true);
+	reap_one(m, P_PID, (pid_t)si->ssi_pid, true);
+	log_hold(false);
+	exits_reap(m);
 	return 0;
 }
 

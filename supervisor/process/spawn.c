@@ -7,6 +7,7 @@
  * instead, and we go on. */
 #include "supervisor/process/plan.h"
 
+#include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -35,6 +36,9 @@ void spawn_init(struct manager *m)
 #ifdef NO_VFORK
 	m->child_stack = NULL;
 #endif
+	m->out_slot = -1;
+	if (close_range(~0u, ~0u, CLOSE_RANGE_UNSHARE) == 0) /* Linux 5.9; nothing is open up there */
+		m->out_slot = fcntl(m->null_fd, F_DUPFD_CLOEXEC, 3);
 	getrlimit(RLIMIT_NOFILE, &m->nofile);
 	all = m->nofile;
 	all.rlim_cur = all.rlim_max;
@@ -129,7 +133,7 @@ static long clone_once(struct manager *m, struct plan *p, volatile int32_t *tid,
 	}
 	if (!vforked)
 		return clone_fork(&a, p);
-	a.flags |= CLONE_VM | CLONE_VFORK;
+	a.flags |= CLONE_VM | CLONE_VFORK | (p->own_fds ? CLONE_FILES : 0);
 	a.stack = (uint64_t)(uintptr_t)m->child_stack;
 	a.stack_size = CHILD_STACK;
 	return clone3_vfork(&a, p);
@@ -146,6 +150,7 @@ static long clone_child(struct manager *m, struct plan *p, volatile int32_t *tid
 		log_notice("clone3 can't start processes in their cgroup (%s): they join it by themselves", strerror((int)-r));
 		m->no_into_cgroup = true;
 	}
+	p->own_fds = 0; /* else the descriptor would not get there */
 	if (cgroup >= 0)
 		p->join_fd = join = sys_openat(cgroup, "cgroup.procs", O_WRONLY, 0);
 	return clone_once(m, p, tid, -1, vforked);
@@ -284,12 +289,34 @@ static bool was_slow(pid_t pid, uint64_t took)
 	return p[strlen("\nread_bytes: ")] != '0';
 }
 
+/* The plain case, which is nearly every service: nothing but 0, 1 and 2, from low numbers. The child begins with our table of descriptors and copies the few
+ * below own_fds, not the thousands. We sleep meanwhile, so nobody changes the table. */
+static void share_files(struct manager *m, struct plan *p)
+{
+	if (m->out_slot < 0 || p->n_extra || p->notify_fd >= 0 || p->in != m->null_fd || m->no_into_cgroup)
+		return;
+	if (p->out > m->out_slot) {
+		if (dup3(p->out, m->out_slot, O_CLOEXEC) < 0)
+			return;
+		p->out = m->out_slot;
+	}
+	p->own_fds = (unsigned)MAX(m->out_slot, p->in) + 1;
+}
+
+static void unshare_files(struct manager *m, const struct plan *p)
+{
+	if (m->out_slot >= 0 && p->out == m->out_slot)
+		(void)dup3(m->null_fd, m->out_slot, O_CLOEXEC);
+}
+
 static void start_vforked(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
 {
 	struct state_record *rec = record(m, s);
 	uint64_t before = now_us();
+	share_files(m, p);
 	long pid = clone_child(m, p, &rec->last_pid, p->cgroup, true);
 	FAULT_POINT("cloned");
+	unshare_files(m, p);
 	if (pid < 0) {
 		failed(m, s, kind, STEP_CLONE, (int)-pid);
 		return;

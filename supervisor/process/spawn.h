@@ -36,6 +36,7 @@ struct plan {
 	const struct gsettings *settings;
 	bool late;                 /* accounts and environment files are still to be read: by a forked child only */
 	const char *own_socket;    /* path of a notify socket that belongs to the service's user, NULL */
+	unsigned own_fds;          /* > 0: the table of descriptors is still the parent's; a copy of those below is ours */
 	int in, out;               /* become 0, and 1 and 2; borrowed */
 	const int *extra; unsigned n_extra; /* become 3, 4, ... in this order */
 	int notify_to, notify_fd;  /* write end that becomes descriptor notify_to, -1; owned */

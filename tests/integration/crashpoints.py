@@ -66,6 +66,7 @@ def lines(m):
 def check_started(m):
     mine = [n[:-4] for n in services()]
     wait_for(m, mine, ("up", "failed"))
+    wait_for(m, [f"dies{i}" for i in range(4)], ("failed",))  # it is up for a moment in each of its runs
     n, s = lines(m), states(m, mine)
     for i in range(12):
         assert n[f"job{i:02}"] == 1, (f"job{i:02}", n)

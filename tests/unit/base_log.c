@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include "base/str.h"
 #include "tests/unit/unit.h"
@@ -142,6 +143,55 @@ START_TEST(errno_survives_and_can_be_printed)
 }
 END_TEST
 
+static int pending(void)
+{
+	int n = -1;
+
+	ck_assert_int_eq(ioctl(out[0], FIONREAD, &n), 0);
+	return n;
+}
+
+START_TEST(held_lines_are_written_later_and_in_order)
+{
+	open_log(LOG_TO_LOGGER);
+	log_hold(true);
+	log_err("one");
+	log_err("two");
+	ck_assert_int_eq(pending(), 0);
+	log_hold(false);
+	log_err("three");
+	ck_assert_str_eq(logged(), "err: one\nerr: two\nerr: three\n");
+}
+END_TEST
+
+START_TEST(when_there_is_no_room_to_hold_more_lines_are_written_in_order_and_none_is_lost)
+{
+	char want[8192] = "", line[64];
+
+	open_log(LOG_TO_LOGGER);
+	log_hold(true);
+	for (int i = 0; i < 300; i++) {
+		log_err("line number %d", i);
+		snprintf(line, sizeof(line), "err: line number %d\n", i);
+		strcat(want, line);
+	}
+	ck_assert_int_gt(pending(), 0);
+	log_hold(false);
+	ck_assert_str_eq(logged(), want);
+}
+END_TEST
+
+START_TEST(a_change_of_the_target_sends_held_lines_to_the_old_one)
+{
+	open_log(LOG_TO_LOGGER);
+	log_hold(true);
+	log_err("old");
+	log_init("unit", LOG_TO_LOGGER, STDERR_FILENO);
+	ck_assert_str_eq(logged(), "err: old\n");
+	log_hold(false);
+}
+END_TEST
+
 START_TEST(a_log_line_allocates_nothing)
 {
 #ifndef __SANITIZE_ADDRESS__
@@ -170,4 +220,5 @@ END_TEST
 PROMISES("base: log", a_line_is_time_name_level_text, what_rastlogd_reads_has_no_time_and_name_of_its_own, the_time_is_that_of_the_c_library, a_line_for_kmsg_has_its_priority_and_no_time,
 	what_is_below_the_level_is_not_written, a_long_line_is_cut_and_says_so, a_character_is_not_cut_in_two,
 	one_message_stays_one_line_and_cannot_steer_a_terminal, a_level_is_known_by_name_and_number, errno_survives_and_can_be_printed,
-	a_log_line_allocates_nothing, a_tiny_buffer_is_not_overrun)
+	held_lines_are_written_later_and_in_order, when_there_is_no_room_to_hold_more_lines_are_written_in_order_and_none_is_lost,
+	a_change_of_the_target_sends_held_lines_to_the_old_one, a_log_line_allocates_nothing, a_tiny_buffer_is_not_overrun)
