@@ -39,7 +39,10 @@ static json_t *value_to_json(const struct vs_value *v)
 	}
 	list = json_array();
 	for (size_t i = 0; vs_value_at(v, i, &one); i++)
-		json_array_append_new(list, value_to_json(&one));
+		if (json_array_append_new(list, value_to_json(&one)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
 	return json_pack("{s:o}", kinds[v->type], list);
 }
 
@@ -50,7 +53,10 @@ json_t *meta_to_json(struct vs_view v)
 	struct vs_value x;
 
 	for (size_t pos = 0; vs_view_next(v, &pos, &field, &x);)
-		json_object_set_new(o, field, value_to_json(&x));
+		if (json_object_set_new(o, field, value_to_json(&x)) < 0) { /* no memory: not a field less */
+			json_decref(o);
+			return NULL;
+		}
 	return o;
 }
 
@@ -72,8 +78,7 @@ static int finish_version(struct export *x)
 
 	if (!o)
 		return 0;
-	json_object_set_new(o, "last", json_true());
-	return write_line(x, o);
+	return json_object_set_new(o, "last", json_true()) < 0 ? -ENOMEM : write_line(x, o);
 }
 
 /* Steals o. Each line waits for the next one. */
@@ -83,12 +88,11 @@ static int emit(struct export *x, const char *op, json_t *o)
 
 	if (!o)
 		return -ENOMEM;
-	json_object_set_new(o, "rastvec", json_integer(LINE_FORMAT));
-	json_object_set_new(o, "store", json_string(x->uuid));
-	json_object_set_new(o, "version", json_integer((json_int_t)x->version));
-	json_object_set_new(o, "time", json_integer((json_int_t)x->time_us));
-	json_object_set_new(o, "op", json_string(op));
 	x->held = o;
+	if (json_object_set_new(o, "rastvec", json_integer(LINE_FORMAT)) < 0 || json_object_set_new(o, "store", json_string(x->uuid)) < 0 ||
+	    json_object_set_new(o, "version", json_integer((json_int_t)x->version)) < 0 || json_object_set_new(o, "time", json_integer((json_int_t)x->time_us)) < 0 ||
+	    json_object_set_new(o, "op", json_string(op)) < 0)
+		return -ENOMEM;
 	return before ? write_line(x, before) : 0;
 }
 
@@ -97,19 +101,29 @@ static int emit_create(struct export *x, const struct vs_coll *c)
 	return emit(x, "create", json_pack("{s:s, s:i, s:s, s:s}", "collection", c->name, "dim", (int)c->dim, "metric", vs_metric_name(c->metric), "element", vs_element_name(c->element)));
 }
 
+static json_t *vector_to_json(const struct vs_record *r)
+{
+	_cleanup_free_ float *v = malloc(4ul * r->dim + 4);
+	json_t *list = json_array();
+
+	if (v)
+		vs_record_vector(r, v);
+	for (uint32_t i = 0; v && i < r->dim; i++)
+		if (json_array_append_new(list, json_real((double)v[i])) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	return v ? list : (json_decref(list), NULL);
+}
+
 static int emit_put(struct export *x, const char *coll, const struct vs_record *r)
 {
 	json_t *o = json_pack("{s:s, s:s, s:o}", "collection", coll, "id", r->id, "meta", meta_to_json(r->meta));
-	_cleanup_free_ float *v = malloc(4ul * r->dim + 4);
-	json_t *list = r->dim ? json_array() : NULL;
 
-	if (!o || !v)
+	if (o && r->dim && json_object_set_new(o, "vector", vector_to_json(r)) < 0) {
+		json_decref(o);
 		return -ENOMEM;
-	vs_record_vector(r, v);
-	for (uint32_t i = 0; i < r->dim; i++)
-		json_array_append_new(list, json_real((double)v[i]));
-	if (list)
-		json_object_set_new(o, "vector", list);
+	}
 	return emit(x, "put", o);
 }
 
@@ -123,8 +137,10 @@ static int emit_doc(struct export *x, const char *op, const void *key, size_t n,
 	if (base64_add(&k, key, n) < 0 || base64_add(&d, data, len) < 0)
 		return -ENOMEM;
 	o = json_pack("{s:s%}", "key", k.data, k.len);
-	if (data)
-		json_object_set_new(o, "data", json_stringn(d.data ? d.data : "", d.len));
+	if (o && data && json_object_set_new(o, "data", json_stringn(d.data ? d.data : "", d.len)) < 0) {
+		json_decref(o);
+		return -ENOMEM;
+	}
 	return emit(x, op, o);
 }
 

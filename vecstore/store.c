@@ -11,6 +11,8 @@
 #include "vecstore/private.h"
 
 
+#define NEW_FILE VS_DATA_FILE ".new"
+
 uint64_t wall_us(void)
 {
 	struct timespec ts;
@@ -85,7 +87,7 @@ static int open_tables(struct vs *s, bool create, struct err *e)
 	return r ? err_sys(e, mdb_error(r), "store %s: commit", s->dir) : 0;
 }
 
-static int open_env(struct vs *s, struct err *e)
+static int open_env(struct vs *s, const char *path, unsigned flags, struct err *e)
 {
 	int r = mdb_env_create(&s->env);
 
@@ -94,54 +96,63 @@ static int open_env(struct vs *s, struct err *e)
 	if (r == 0 && !(s->flags & VS_RDONLY))
 		r = mdb_env_set_mapsize(s->env, MAP_SIZE);
 	if (r == 0)
-		r = mdb_env_open(s->env, s->dir, MDB_NOTLS | (s->flags & VS_RDONLY ? MDB_RDONLY : 0), 0600);
+		r = mdb_env_open(s->env, path, flags | MDB_NOTLS | (s->flags & VS_RDONLY ? MDB_RDONLY : 0), 0600);
 	return r ? err_sys(e, mdb_error(r), "open store %s", s->dir) : 0;
 }
 
-/* The tables of a new store. LMDB syncs its file; that the file has a name, and the folder one, is for us to see to. */
-static int create_tables(struct vs *s, struct err *e)
+static void close_env(struct vs *s)
+{
+	if (s->env)
+		mdb_env_close(s->env);
+	s->env = NULL;
+}
+
+/* A new store is made under another name, so that one that has its name is whole. LMDB syncs the file; its name, and the folder's, are for us to sync. */
+static int create(struct vs *s, struct err *e)
 {
 	_cleanup_close_ int parent = sys_openat(s->dirfd, "..", O_RDONLY | O_DIRECTORY, 0);
-	int r = open_tables(s, true, e);
+	_cleanup_free_ char *path = NULL;
+	int r;
 
+	if (asprintf(&path, "%s/%s", s->dir, NEW_FILE) < 0)
+		return err_set(e, -ENOMEM, "store %s: out of memory", s->dir);
+	(void)unlinkat(s->dirfd, NEW_FILE, 0);
+	(void)unlinkat(s->dirfd, NEW_FILE "-lock", 0);
+	r = open_env(s, path, MDB_NOSUBDIR, e);
+	if (r == 0)
+		r = open_tables(s, true, e);
+	close_env(s);
+	(void)unlinkat(s->dirfd, NEW_FILE "-lock", 0);
+	if (r < 0)
+		return r;
+	r = sys_renameat(s->dirfd, NEW_FILE, s->dirfd, VS_DATA_FILE);
 	if (r == 0)
 		r = sys_fsync(s->dirfd);
 	if (r == 0 && parent >= 0)
 		r = sys_fsync(parent);
-	return r < 0 && !(e && e->code) ? err_sys(e, r, "store %s: sync its folder", s->dir) : r;
+	return r < 0 ? err_sys(e, r, "store %s: give it its name", s->dir) : 0;
 }
 
-/* A creation that was cut short leaves a file of at most the two meta pages, where nothing has ever been committed: begin again. */
-static int clear_unborn(struct vs *s, struct err *e)
+static int open_existing(struct vs *s, struct err *e)
 {
-	_cleanup_close_ int fd = sys_openat(s->dirfd, VS_DATA_FILE, O_RDWR, 0);
-	struct stat st;
+	int r = sane_file(s, e);
 
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : err_sys(e, fd, "store %s: open %s", s->dir, VS_DATA_FILE);
-	if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size <= 2 * sysconf(_SC_PAGESIZE))
-		return sys_ftruncate(fd, 0);
-	return 0;
+	if (r == 0)
+		r = open_env(s, s->dir, 0, e);
+	return r == 0 ? open_tables(s, false, e) : r;
 }
 
 static int open_or_create(struct vs *s, struct err *e)
 {
-	struct stat st = { 0 };
-	MDB_stat tables;
-	int r;
+	int r = 0;
 
-	/* Two that create at once: the second one waits here and then finds a store. The lock goes with the descriptor. */
+	/* Two that create at once: the second one waits here and then finds a store. */
 	if (flock(s->dirfd, LOCK_EX) < 0)
 		return err_sys(e, -errno, "lock store %s", s->dir);
-	r = clear_unborn(s, e);
-	if (r == 0 && fstatat(s->dirfd, VS_DATA_FILE, &st, 0) == 0 && st.st_size > 0)
-		r = sane_file(s, e);
-	if (r == 0)
-		r = open_env(s, e);
-	if (r == 0 && mdb_env_stat(s->env, &tables) == 0)
-		r = tables.ms_entries == 0 ? create_tables(s, e) : open_tables(s, false, e);
+	if (faccessat(s->dirfd, VS_DATA_FILE, F_OK, 0) < 0)
+		r = create(s, e);
 	(void)flock(s->dirfd, LOCK_UN);
-	return r;
+	return r == 0 ? open_existing(s, e) : r;
 }
 
 static int open_dir(struct vs *s, struct err *e)
@@ -171,10 +182,7 @@ static int open_store(struct vs *s, struct err *e)
 		return open_or_create(s, e);
 	if (faccessat(s->dirfd, VS_DATA_FILE, F_OK, 0) < 0)
 		return err_set(e, -ENOENT, "%s is no store: it has no %s", s->dir, VS_DATA_FILE);
-	r = sane_file(s, e);
-	if (r == 0)
-		r = open_env(s, e);
-	return r == 0 ? open_tables(s, false, e) : r;
+	return open_existing(s, e);
 }
 
 int vs_open(struct vs **ret, const char *dir, unsigned flags, struct err *e)
@@ -205,8 +213,7 @@ void vs_close(struct vs *s)
 	vs_abort(&s->txn);
 	index_cache_free(s);
 	scratch_free(s->scratch);
-	if (s->env)
-		mdb_env_close(s->env);
+	close_env(s);
 	if (s->pages)
 		pages_close(s->pages);
 	free(s->pages);
