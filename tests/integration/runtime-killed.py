@@ -80,11 +80,11 @@ def rounds(args, prepare=lambda b: None, every=1):
 
 
 def nothing_stays_of_a_create_that_was_killed():
-    rounds(["create", "--bundle", "BUNDLE", "ID"])
+    rounds(["create", "--bundle", "BUNDLE", "ID"], every=2)
 
 
 def nothing_stays_of_a_start_that_was_killed():
-    rounds(["start", "ID"], prepare=lambda b: b.created())
+    rounds(["start", "ID"], prepare=lambda b: b.created(), every=2)
 
 
 def nothing_stays_of_an_exec_that_was_killed():
@@ -93,7 +93,7 @@ def nothing_stays_of_an_exec_that_was_killed():
 
 
 def a_delete_that_was_killed_can_be_done_again():
-    rounds(["delete", "--force", "ID"], prepare=lambda b: b.created())
+    rounds(["delete", "--force", "ID"], prepare=lambda b: b.created(), every=3)
 
 
 if __name__ == "__main__":
