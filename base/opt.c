@@ -304,5 +304,7 @@ int program_main(const struct program *p, int argc, char **argv, void *data)
 	ps = (struct parser){ .program = p, .verb = v, .argc = argc, .argv = argv, .n_sets = 3,
 		.sets = { { v->opts, v->n_opts }, { p->opts, p->n_opts }, { opt_builtin, ARRAY_SIZE(opt_builtin) } } };
 	r = parse_words(&ps, v->in_order);
+	if (r == 0 && v->args && !*v->args && ps.n_operands > 0)
+		return usage_error(&ps, "'%s' takes no operand, and '%.80s' is one", v->name, argv[1]);
 	return r != 0 ? r : v->run(1 + ps.n_operands, argv, data);
 }

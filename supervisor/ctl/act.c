@@ -185,6 +185,8 @@ VERB(reexec)
 		json_decref(after);
 		after = NULL;
 		if (ctl_try("Ping", NULL, 1000000, &after) == CTL_OK && ji(after, "instance") != ji(before, "instance")) {
+			if (set.json)
+				return print_json(TAKE_PTR(after));
 			if (!set.quiet)
 				printf("rastd %s (process %lld) goes on; before: %s\n", js(after, "version"), (long long)ji(after, "pid"),
 					js(before, "version"));

@@ -8,15 +8,52 @@
 const char *ctl_name = "rastctl";
 static struct varlink_client *client;
 
+/* With --json there is one document on stdout, or a line per item of a stream, whatever happens. */
+static bool json_printed, json_streams;
+static json_t *json_texts, *json_error;
+
+/* What was typed is in it: a name can't steer the terminal. */
+static void print_text(const char *text)
+{
+	_cleanup_free_ char *copy = strdup(text);
+	for (char *rest = copy, *line; (line = strsep(&rest, "\n"));) {
+		print_clean(stderr, line);
+		fputc('\n', stderr);
+	}
+}
+
 int ctl_error(int status, const char *fmt, ...)
 {
+	_cleanup_free_ char *text = NULL;
 	va_list ap;
 	fflush(stdout);
-	fprintf(stderr, "%s: ", ctl_name);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
 	va_end(ap);
-	fputc('\n', stderr);
+	fprintf(stderr, "%s: ", ctl_name);
+	print_text(text ? text : fmt);
+	if (!json_texts)
+		json_texts = json_array();
+	json_array_append_new(json_texts, json_string(text));
+	return status;
+}
+
+void ctl_json_lines(void)
+{
+	json_streams = true;
+}
+
+int ctl_finish(int status)
+{
+	static const char *const names[] = {"Failed", "Failed", "Usage", "NotRunning", "Denied", "Unreachable"};
+	if (!set.json || json_printed || (status == CTL_OK && json_streams))
+		return status;
+	if (status == CTL_OK)
+		return print_json(json_object());
+	if (json_error)
+		return print_json(TAKE_PTR(json_error)), status;
+	print_json(json_pack("{s:o, s:{s:O?}}", "error", json_sprintf("io.rastos.ctl.%s", names[MIN((size_t)status, ARRAY_SIZE(names) - 1)]), "parameters", "texts", json_texts));
 	return status;
 }
 
@@ -38,6 +75,7 @@ bool jb(const json_t *o, const char *key)
 
 int print_json(json_t *o)
 {
+	json_printed = true;
 	json_dumpf(o, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	putchar('\n');
 	json_decref(o);
@@ -209,8 +247,8 @@ static int error_status(const char *name)
 
 static int say_error(const char *name, json_t *parameters)
 {
-	if (set.json)
-		print_json(json_pack("{s:s, s:O}", "error", name, "parameters", parameters ? parameters : json_null()));
+	if (set.json && !json_error)
+		json_error = json_pack("{s:s, s:O}", "error", name, "parameters", parameters ? parameters : json_null());
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
 		if (streq(errors[i].name, name))
 			return errors[i].say(parameters);
@@ -222,8 +260,8 @@ static int say_error(const char *name, json_t *parameters)
 
 static int unreachable(int error, const char *text)
 {
-	if (set.json)
-		print_json(json_pack("{s:s, s:{s:s}}", "error", INTERFACE ".Unreachable", "parameters", "text", text));
+	if (set.json && !json_error)
+		json_error = json_pack("{s:s, s:{s:s}}", "error", INTERFACE ".Unreachable", "parameters", "text", text);
 	if (error == -EACCES || error == -EPERM)
 		return ctl_error(CTL_DENIED, "%s; ask root for access, or try it with sudo", text);
 	return ctl_error(CTL_UNREACHABLE,

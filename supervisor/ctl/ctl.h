@@ -40,6 +40,8 @@ int ctl_try(const char *method, json_t *params, uint64_t timeout_us, json_t **re
 json_t *ctl_names(int n, char **names); /* ["a", "b"] */
 /* Print "rastctl: text" to stderr; returns status. */
 int ctl_error(int status, const char *fmt, ...) _printf_(2, 3);
+void ctl_json_lines(void);   /* with --json this command prints a line of JSON per item: none of them is nothing to print */
+int ctl_finish(int status);  /* at the end: what --json still owes. Returns status */
 void print_place(const char *file, int64_t line); /* of a problem, to stderr: "FILE:LINE: "; line 0: "FILE: " */
 extern const char *ctl_name;                      /* as which program we were called */
 

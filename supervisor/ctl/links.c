@@ -63,6 +63,8 @@ static bool find_file(const char *name, char *path, size_t size)
 	return false;
 }
 
+static json_t *changed; /* with --json: who */
+
 static int report(const char *name, int r, const char *what)
 {
 	if (r == -EACCES || r == -EPERM)
@@ -70,7 +72,9 @@ static int report(const char *name, int r, const char *what)
 			CTL_DENIED, "only root may %s services, and you are user %u; try it with sudo or su", what, (unsigned)getuid());
 	if (r < 0)
 		return ctl_error(CTL_FAILED, "%s '%s': %s", what, name, strerror(-r));
-	if (!set.quiet)
+	if (set.json)
+		json_array_append_new(changed, json_string(name));
+	else if (!set.quiet)
 		printf("%s%sd: %s\n", set.dry_run ? "would be " : "", what, name);
 	return CTL_OK;
 }
@@ -176,11 +180,16 @@ static int change(int argc, char **argv, int (*all)(int, int, char **), int (*no
 	_cleanup_close_ int dirfd = open_folder();
 	if (dirfd < 0)
 		return -dirfd;
+	changed = json_array();
 	int status = all(dirfd, argc - 1, argv + 1);
-	if (status || set.dry_run)
-		return status;
-	status = verb_apply_now();
-	return status || !set.now ? status : now(argc, argv, NULL);
+	if (status == CTL_OK && !set.dry_run)
+		status = verb_apply_now();
+	if (status == CTL_OK && set.now && !set.dry_run)
+		status = now(argc, argv, NULL); /* which prints what started or stopped */
+	else if (status == CTL_OK && set.json)
+		print_json(json_pack("{s:O}", "changed", changed));
+	json_decref(changed);
+	return status;
 }
 
 VERB(enable)
@@ -205,12 +214,18 @@ VERB(disable)
 
 /* --- cat: the files that a service is made of --- */
 
+static json_t *files; /* with --json */
+
 static int print_file(const char *path)
 {
 	_cleanup_free_ char *text = NULL;
 	int r = file_read(AT_FDCWD, path, 1 << 20, &text, NULL);
 	if (r < 0)
 		return r;
+	if (set.json) {
+		json_array_append_new(files, json_pack("{s:s, s:s}", "file", path, "text", text));
+		return 0;
+	}
 	printf("%s# %s%s\n%s%s", paint_on(PAINT_DIM), path, paint_off(), text, *text && text[strlen(text) - 1] != '\n' ? "\n" : "");
 	return 0;
 }
@@ -230,7 +245,8 @@ static void print_dropins(const char *name)
 		int n = scandir(dir, &list, is_ini, alphasort);
 		for (int k = 0; k < n; k++) {
 			snprintf(path, sizeof path, "%s/%s", dir, list[k]->d_name);
-			putchar('\n');
+			if (!set.json)
+				putchar('\n');
 			print_file(path);
 			free(list[k]);
 		}
@@ -243,6 +259,7 @@ VERB(cat)
 	int status = CTL_OK;
 	if (argc < 2)
 		return ctl_error(CTL_USAGE, "cat: which service?");
+	files = json_array();
 	for (int i = 1; i < argc; i++) {
 		char path[4096];
 		if (!name_valid(argv[i]) || !find_file(argv[i], path, sizeof path)) {
@@ -250,12 +267,15 @@ VERB(cat)
 				set.etc_dir, set.lib_dir);
 			continue;
 		}
-		if (i > 1)
+		if (i > 1 && !set.json)
 			putchar('\n');
 		int r = print_file(path);
 		if (r < 0)
 			status = ctl_error(r == -EACCES ? CTL_DENIED : CTL_FAILED, "read %s: %s", path, strerror(-r));
 		print_dropins(argv[i]);
 	}
+	if (set.json && status == CTL_OK)
+		print_json(json_incref(files));
+	json_decref(files);
 	return status;
 }

@@ -67,6 +67,8 @@ VERB(list)
 		print_json(json_incref(l.array));
 	else if (r == CTL_OK && !set.names && l.found)
 		table_print(&l.table);
+	else if (r == CTL_OK && !l.found && argc > 1)
+		r = ctl_error(CTL_DENIED, "no service is like that; 'rastctl list' shows them all");
 	else if (r == CTL_OK && !set.names && !set.quiet)
 		puts(argc > 1 || set.failed || set.state || set.type ? "no service is like that" : "there are no services");
 	json_decref(l.array);
@@ -80,6 +82,7 @@ static int each_status(
 	int argc, char **argv, const char *what, bool (*good)(const json_t *), const char *(*word)(const json_t *), int otherwise)
 {
 	int status = otherwise;
+	_cleanup_json_ json_t *words = json_object();
 	if (argc < 2)
 		return ctl_error(CTL_USAGE, "%s: which service?", what);
 	for (int i = 1; i < argc; i++) {
@@ -90,9 +93,13 @@ static int each_status(
 		const json_t *s = json_object_get(reply, "service");
 		if (good(s))
 			status = CTL_OK; /* one of several is enough, as with systemctl */
-		if (!set.quiet)
+		if (set.json)
+			json_object_set_new(words, argv[i], json_string(word(s)));
+		else if (!set.quiet)
 			puts(word(s));
 	}
+	if (set.json)
+		print_json(json_incref(words));
 	return status;
 }
 
@@ -183,5 +190,6 @@ static int on_event(json_t *reply, void *data)
 
 VERB(events)
 {
+	ctl_json_lines();
 	return ctl_more("Subscribe", set.all ? json_pack("{s:b}", "initial", 1) : NULL, on_event, NULL);
 }

@@ -273,6 +273,7 @@ static void raise_files(void)
 
 VERB(logs)
 {
+	ctl_json_lines();
 	_cleanup_strv_ char **names = NULL;
 	struct stream **streams = NULL;
 	unsigned n = 0;

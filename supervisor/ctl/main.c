@@ -177,5 +177,5 @@ int main(int argc, char **argv)
 			ctl_name = names[i].name;
 			return names[i].run(argc, argv, NULL);
 		}
-	return program_main(&program, argc, argv, NULL);
+	return ctl_finish(program_main(&program, argc, argv, NULL));
 }
