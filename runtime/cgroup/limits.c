@@ -54,7 +54,7 @@ static unsigned keys_controllers(const struct oci_resources *r)
 		set |= 1U << CPU;
 	if (r->cpuset_cpus || r->cpuset_mems)
 		set |= 1U << CPUSET;
-	if (r->pids_limit.set)
+	if (r->pids_limit.set && r->pids_limit.v > 0)
 		set |= 1U << PIDS;
 	if ((r->io_weight.set && r->io_weight.v) || r->io_weight_device.n || r->io_rbps.n || r->io_wbps.n || r->io_riops.n || r->io_wiops.n)
 		set |= 1U << IO;
@@ -342,8 +342,9 @@ int cg_apply(const struct cgroup *cg, const struct oci_resources *res, const cha
 		return 0;
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++)
 		r = parts[i](&j, res);
-	if (r >= 0 && res->pids_limit.set)
-		r = put_limit(&j, "pids.limit", "pids.max", res->pids_limit.v);
+	/* 0 is no limit, as podman means it and runc and crun have it: no process at all could be made under a limit of none. */
+	if (r >= 0 && res->pids_limit.set && (res->pids_limit.v > 0 || has(&j, "pids.max")))
+		r = put_limit(&j, "pids.limit", "pids.max", res->pids_limit.v > 0 ? res->pids_limit.v : -1);
 	for (size_t i = 0; r >= 0 && i < res->unified.n; i++)
 		r = put_unified(&j, &res->unified.v[i]);
 	return r;

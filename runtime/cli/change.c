@@ -150,7 +150,7 @@ int cmd_update(int argc, char **argv, void *data)
 		r = container_cgroup(&c, &cg, &e);
 	if (r == 0)
 		r = cg_apply(&cg, res, "", &e);
-	if (r == 0 && res->n_devices)
+	if (r == 0 && res && res->n_devices)
 		r = cg_devices(&cg, res, &e);
 	return r < 0 ? cli_fail(&e) : 0;
 }

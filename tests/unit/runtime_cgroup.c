@@ -121,7 +121,7 @@ START_TEST(limits_reach_their_files)
 		{ "{'cpu':{'quota':5000}}", "cpu.max", "5000" }, { "{'cpu':{'quota':-1,'period':20000}}", "cpu.max", "max 20000" },
 		{ "{'cpu':{'period':20000}}", "cpu.max", "7000 20000" }, { "{'cpu':{'quota':5000,'burst':100}}", "cpu.max.burst", "100" },
 		{ "{'cpu':{'cpus':'0-1','mems':'0'}}", "cpuset.cpus", "0-1" }, { "{'cpu':{'mems':'0'}}", "cpuset.mems", "0" },
-		{ "{'pids':{'limit':0}}", "pids.max", "0" }, { "{'pids':{'limit':-1}}", "pids.max", "max" },
+		{ "{'pids':{'limit':0}}", "pids.max", "max" }, { "{'pids':{'limit':-1}}", "pids.max", "max" },
 		{ "{'blockIO':{'weight':505}}", "io.weight", "5000" }, { "{'blockIO':{'weightDevice':[{'major':8,'minor':16,'weight':10}]}}", "io.weight", "8:16 1" },
 		{ "{'blockIO':{'throttleReadBpsDevice':[{'major':8,'minor':0,'rate':600}]}}", "io.max", "8:0 rbps=600" },
 		{ "{'blockIO':{'throttleWriteBpsDevice':[{'major':8,'minor':0,'rate':0}]}}", "io.max", "8:0 wbps=max" },
