@@ -85,9 +85,9 @@ static int fail(int r)
 
 int late_environment(struct plan *p)
 {
-	const gref *refs = graph_at(p->graph, p->settings->environment_files.off);
-	if (!p->late)
+	if (!p->late) /* a program of our own has no settings at all */
 		return 0;
+	const gref *refs = graph_at(p->graph, p->settings->environment_files.off);
 	for (uint32_t k = 0; k < p->settings->environment_files.n; k++) {
 		int r = env_file(&p->env, graph_str(p->graph, refs[k]));
 		if (r < 0)
