@@ -43,13 +43,16 @@ size_t opt_n_builtin(const struct program *p)
 
 static _printf_(2, 3) int usage_error(const struct parser *ps, const char *fmt, ...)
 {
+	char text[1024];
 	va_list ap;
 
-	fprintf(stderr, "%s: ", ps->program->name);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "\nTry '%s%s%s --help'.\n", ps->program->name, ps->verb ? " " : "", ps->verb ? ps->verb->name : "");
+	for (char *p = text; *p; p++) /* what was typed is in it */
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	fprintf(stderr, "%s: %s\nTry '%s%s%s --help'.\n", ps->program->name, text, ps->program->name, ps->verb ? " " : "", ps->verb ? ps->verb->name : "");
 	return EXIT_USAGE;
 }
 
