@@ -120,7 +120,7 @@ static int choose_and_mount(struct stage1 *s)
 {
 	for (;;) {
 		_cleanup_err_ struct err e = {0};
-		decide(&s->ledger, s->available, s->n_available, forced_snapshot(s), NULL, NULL, &s->decision);
+		decide(&s->ledger, s->available, s->n_available, forced_snapshot(s), stage1_ask_history, s, &s->decision);
 		if (s->decision.reason == DECIDE_NOTHING) {
 			stage1_reason(s, "%s", s->decision.text);
 			return -ENOENT;

@@ -48,6 +48,8 @@ int stage1_find_root(struct stage1 *s, struct err *e);
 void stage1_ledger_load(struct stage1 *s);
 void stage1_record_attempt(struct stage1 *s);
 void stage1_record_unmountable(struct stage1 *s, uint32_t snapshot);
+/* stage1-history.c: a decide_rank (storage/decide.h); data: the struct stage1. */
+int stage1_ask_history(const struct ledger *l, const uint32_t *candidates, unsigned n, uint32_t failed, uint32_t otherwise, void *data);
 /* stage1-mount.c: put snapshot-N and all that belongs to it below STAGE1_SYSROOT. */
 int stage1_mount_top(struct stage1 *s, struct err *e);
 int stage1_mount_snapshot(struct stage1 *s, uint32_t snapshot, struct err *e);

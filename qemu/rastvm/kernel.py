@@ -110,12 +110,13 @@ class Kernel:
         return done
 
     def write_initramfs(self, out, init, busybox, modules):
-        """rastinit as /init, the modules for booting with their index files, and busybox for the rescue shell."""
+        """rastinit as /init, the modules for booting with their index files, rast-decide (beside rastinit), and busybox for the rescue shell."""
         c = Cpio(out)
-        for d in ("dev", "proc", "sys", "run", "sysroot", "tmp", "root", "bin", "etc"):
+        for d in ("dev", "proc", "sys", "run", "sysroot", "tmp", "root", "bin", "etc", "usr", "usr/lib", "usr/lib/rastos"):
             c.mkdir(d)
         c.device("dev/console", 5, 1)
         c.file("init", init.read_bytes(), 0o755)
+        c.file("usr/lib/rastos/rast-decide", (init.parent / "rast-decide").read_bytes(), 0o755)
         c.file("bin/busybox", busybox.read_bytes(), 0o755)
         for name in cache.run(busybox, "--list").split():
             if name not in ("busybox", "init", "reboot", "poweroff", "halt"):

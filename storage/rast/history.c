@@ -420,7 +420,14 @@ static const struct opt forget_options[] = {
 	{"boot-file", 0, OPT_STRING, "FILE", "what stage 1 decided (/run/rastos/boot)", &hist.boot_file},
 	{HIST_DIR},
 };
+static const struct opt deploy_options[] = {
+	{"once", 0, OPT_FLAG, NULL, "only the next boot", &hist.once},
+	{HIST_TOP},
+	{"boot-file", 0, OPT_STRING, "FILE", "what stage 1 decided (/run/rastos/boot)", &hist.boot_file},
+	{HIST_DIR},
+};
 static const struct opt risk_options[] = {
+	{"warn", 0, OPT_FLAG, NULL, "say something only if it resembles changes that failed", &hist.warn},
 	{"staged", 0, OPT_FLAG, NULL, "of what lies in /etc now and has not been applied", &hist.staged},
 	{HIST_TOP},
 	{"boot-file", 0, OPT_STRING, "FILE", "what stage 1 decided (/run/rastos/boot)", &hist.boot_file},
@@ -430,6 +437,7 @@ static const struct opt risk_options[] = {
 };
 
 static const struct verb verbs[] = {
+	{"deploy", "SNAPSHOT", "Boot a snapshot from the next time on", verb_deploy, OPTS(deploy_options), ""},
 	{"history list", "", "List the configurations that this machine had, newest first", verb_list, OPTS(read_options), ""},
 	{"history show", "VERSION [DOCUMENT]", "Show a version: its boots, changes and documents, or the text of one document", verb_show, OPTS(read_options), ""},
 	{"history diff", "VERSION VERSION", "Show what differs between two versions", verb_diff, OPTS(read_options), ""},
@@ -442,4 +450,4 @@ static const struct verb verbs[] = {
 	{"risk", "[SNAPSHOT]", "Say which earlier changes a change is like, and what became of them", verb_risk, OPTS(risk_options), ""},
 };
 
-const struct rast_commands rast_history = {"The history of configurations", verbs, ARRAY_SIZE(verbs)};
+const struct rast_commands rast_history = {"Deployments, and the history of configurations", verbs, ARRAY_SIZE(verbs)};

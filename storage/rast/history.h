@@ -7,11 +7,11 @@
 #include "vecstore/history/history.h"
 
 struct history_settings {
-	const char *dir, *boot_file, *root, *etc, *top, *kind, *result, *why, *pack, *key, *since;
-	long snapshot, number, attempt, max_versions;
+	const char *dir, *boot_file, *root, *etc, *top, *kind, *result, *why;
+	long snapshot, number, max_versions;
 	uint64_t max_age_us;
 	const char *max_size;
-	bool staged, quiet_same, running_only;
+	bool staged, once, warn;
 };
 extern struct history_settings hist;
 
@@ -33,6 +33,9 @@ int verb_risk(int argc, char **argv, void *data);
 int verb_history_record(int argc, char **argv, void *data);
 int verb_history_restore(int argc, char **argv, void *data);
 int verb_history_forget(int argc, char **argv, void *data);
+int verb_deploy(int argc, char **argv, void *data);
+int existing_snapshots(uint32_t *list, size_t max, size_t *n, struct err *e);
+void risk_warning(const struct risk_report *r, FILE *f); /* a line or two when it resembles what failed, else nothing */
 json_t *risk_json(const struct risk_report *r);
 
 #endif

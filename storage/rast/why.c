@@ -50,6 +50,23 @@ static int by_risk(const void *a, const void *b)
 	return (x->risk.p < y->risk.p) - (x->risk.p > y->risk.p);
 }
 
+void risk_warning(const struct risk_report *r, FILE *f)
+{
+	if (!r->like_failed)
+		return;
+	fprintf(f, "warning: this change resembles %u that failed; it is expected to fail with %.0f %% (any change here: %.0f %%)\n", r->like_failed, (double)r->total * 100, (double)r->base * 100);
+	for (size_t i = 0; i < r->n; i++)
+		for (unsigned k = 0; k < r->line[i].risk.n_near; k++)
+			if (r->line[i].near_bad[k] > 0.5f && r->line[i].risk.near[k].likeness > 0.6f) {
+				fputs("warning: ", f);
+				print_clean(f, r->line[i].text);
+				fputs(" is like ", f);
+				print_clean(f, r->line[i].near_text[k]);
+				fprintf(f, " of version %u, which failed\n", r->line[i].near_version[k]);
+				break;
+			}
+}
+
 int verb_risk(int argc, char **argv, void *data)
 {
 	_cleanup_history_ struct history h = {0};
@@ -76,7 +93,9 @@ int verb_risk(int argc, char **argv, void *data)
 		return rast_fail(&e);
 	if (rep.n)
 		qsort(rep.line, rep.n, sizeof(*rep.line), by_risk);
-	if (rast.json) {
+	if (hist.warn)
+		risk_warning(&rep, stdout);
+	else if (rast.json) {
 		json_t *j = risk_json(&rep);
 		json_dumpf(j, stdout, JSON_INDENT(2));
 		json_decref(j);

@@ -10,7 +10,7 @@ import os, re, shutil, subprocess, sys, tempfile
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 BUILD = os.environ.get("RAST_BUILD", os.path.join(TOP, "build"))
 MARK = re.compile(r'(\.\\" begin: (\S+) --help-man\n)(.*?)(\.\\" end\n)', re.S)
-PROGRAMS = {"rast": "storage/rast/rast", "rastvec": "vecstore/tool/rastvec", "rastrun": "runtime/rastrun", "rastctl": "supervisor/ctl/rastctl", "rastlogd": "services/logger/rastlogd", "shutdown": "supervisor/ctl/rastctl", "reboot": "supervisor/ctl/rastctl",
+PROGRAMS = {"rast-decide": "vecstore/decide/rast-decide", "rast": "storage/rast/rast", "rastvec": "vecstore/tool/rastvec", "rastrun": "runtime/rastrun", "rastctl": "supervisor/ctl/rastctl", "rastlogd": "services/logger/rastlogd", "shutdown": "supervisor/ctl/rastctl", "reboot": "supervisor/ctl/rastctl",
             "telinit": "supervisor/ctl/rastctl", "rastd": "supervisor/rastd", "rastinit": "init/rastinit"}
 
 

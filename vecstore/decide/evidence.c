@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 const struct decide_params decide_params_default = {
-	.m = 2.0f, .floor = 0.2f, .cap_own = 3.0f, .cap_fleet = 6.0f, .fleet_share = 0.6f, .k = 0.5f, .threshold = 0.5f,
+	.m = 1.0f, .floor = 0.2f, .cap_own = 3.0f, .cap_fleet = 6.0f, .fleet_share = 0.6f, .k = 0.1f, .threshold = 0.6f,
 	.transient = 0.02f, .again = 0.4f, .pair = 0.01f, .outside = 0.01f, .slip = 0.03f, .budget = 1,
 };
 
