@@ -69,24 +69,19 @@ static int plan_environment(struct rt_plan *p)
 static int check(const struct rt_plan *p, struct err *e)
 {
 	const struct oci_process *pr = p->process;
+	int r;
 
 	if (!pr->args.n)
 		return err_set(e, -EINVAL, "process.args: there is no program to run");
-	if (pr->apparmor_profile && !lsm_apparmor_enabled())
-		return err_set(e, -EOPNOTSUPP, "process.apparmorProfile: AppArmor is not enabled on this machine; leave the profile out");
-	if (pr->selinux_label && !lsm_selinux_enabled())
-		return err_set(e, -EOPNOTSUPP, "process.selinuxLabel: SELinux is not enabled on this machine; leave the label out");
+	r = sec_check(p->rq.target_pidfd >= 0 ? NULL : p->spec, pr, e);
+	if (r < 0)
+		return r;
 	if (p->rq.target_pidfd >= 0)
 		return 0;
 	if (p->spec->root_path && !p->spec->ns[OCI_NS_MOUNT].listed)
 		return err_set(e, -EINVAL, "linux.namespaces: without a mount namespace the container's mounts would be the host's; add {\"type\": \"mount\"}");
 	if (p->new_user && !p->spec->uid_maps.n)
 		return err_set(e, -EINVAL, "linux.uidMappings: a new user namespace needs a mapping");
-	if (p->spec->landlock) {
-		int r = landlock_check(p->spec->landlock, e);
-		if (r < 0)
-			return r;
-	}
 	return sysctl_check(p->spec, e);
 }
 
