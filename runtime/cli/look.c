@@ -139,7 +139,7 @@ static int filter_ps(FILE *in, const pid_t *pids, size_t n, struct err *e)
 	size_t cap = 0;
 	int column = -1;
 
-	while (getline(&line, &cap, in) > 0) {
+	while (getline(&line, &cap, in) > 0 && line) {
 		_cleanup_strv_ char **words = NULL;
 		_cleanup_free_ char *copy = strdup(line);
 		char *save = NULL;
@@ -163,7 +163,7 @@ static int filter_ps(FILE *in, const pid_t *pids, size_t n, struct err *e)
 static int table_of_ps(char **args, const pid_t *pids, size_t n, struct err *e)
 {
 	_cleanup_strv_ char **argv = NULL;
-	int out[2], status, r = strv_push(&argv, "ps");
+	int out[2], status = 0, r = strv_push(&argv, "ps");
 
 	if (!*args)
 		r |= strv_push(&argv, "-ef");

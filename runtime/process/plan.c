@@ -46,7 +46,7 @@ static bool keeps_groups(const struct rt_plan *p)
 {
 	const struct oci_idmaps *g = &p->spec->gid_maps;
 
-	if (p->new_user && geteuid() != 0)
+	if (p->spec->ns[OCI_NS_USER].listed && !p->spec->ns[OCI_NS_USER].path && geteuid() != 0)
 		return g->n == 1 && g->v[0].size == 1 && g->v[0].host == getegid();
 	return ns_in_user_namespace() && groups_denied();
 }
