@@ -96,7 +96,63 @@ def a_delete_that_was_killed_can_be_done_again():
     rounds(["delete", "--force", "ID"], prepare=lambda b: b.created(), every=3)
 
 
+def _mount(**m):
+    return lambda c: c["mounts"].append(m)
+
+
+def _linux(**fields):
+    return lambda c: c["linux"].update(fields)
+
+
+def _process(**fields):
+    return lambda c: c["process"].update(fields)
+
+
+# A change of the configuration that only the kernel, or the machine, can refuse; words of the message.
+FAILURES = {
+    "a type of file system that there isn't": (_mount(destination="/x", type="nosuchfs", source="x"), "/x"),
+    "a source that isn't there": (_mount(destination="/x", source="/nonexistent/y", options=["bind"]), "/nonexistent/y"),
+    "an option that the file system refuses": (_mount(destination="/x", type="tmpfs", source="t", options=["size=banana"]), "/x"),
+    "a folder over a file": (_mount(destination="/bin/busybox", type="tmpfs", source="t"), "/bin/busybox"),
+    "a working folder that is a file": (_process(cwd="/bin/busybox"), "cwd"),
+    "no such program": (_process(args=["/no/such"]), "no such file or directory"),
+    "a root that isn't there": (lambda c: c["root"].update(path="nowhere"), "nowhere"),
+    "a namespace of another type": (_linux(namespaces=rig.namespaces("pid", "mount", "ipc", "uts") + [{"type": "network", "path": "/proc/self/ns/ipc"}]), "network"),
+    "a namespace that isn't there": (_linux(namespaces=rig.namespaces("pid", "mount", "ipc", "uts") + [{"type": "network", "path": "/run/netns/none"}]), "/run/netns/none"),
+    "a kernel parameter that isn't there": (_linux(sysctl={"net.no.such": "1"}), "net"),
+    "a value that a kernel parameter refuses": (_linux(sysctl={"net.ipv4.ip_forward": "banana"}), "ip_forward"),
+    "a network device that isn't there": (_linux(netDevices={"nodev7": {}}), "nodev7"),
+    "a hook that fails": (lambda c: c.update(hooks={"createRuntime": [{"path": "/bin/false"}]}), "createRuntime"),
+    "a hook in the container that isn't there": (lambda c: c.update(hooks={"startContainer": [{"path": "/no/hook"}]}), "/no/hook"),
+    "a capability that nobody has any more": (_process(capabilities={k: ["CAP_SYS_TIME"] for k in ("bounding", "effective", "permitted")}), "capabilities"),
+    "a scheduler that refuses": (_process(scheduler={"policy": "SCHED_DEADLINE", "runtime": 10**18, "deadline": 10**18, "period": 10**18}), "scheduler"),
+    "a CPU that isn't there": (_linux(memoryPolicy={"mode": "MPOL_BIND", "nodes": "1000"}), "memory policy"),
+    "an agent that doesn't listen": (_linux(seccomp={"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/nonexistent/agent",
+                                                     "syscalls": [{"names": ["getppid"], "action": "SCMP_ACT_NOTIFY"}]}), "/nonexistent/agent"),
+    "a cgroup file that there isn't": (_linux(resources={"unified": {"nocontroller.max": "1"}}), 'linux.resources.unified["nocontroller.max"]'),
+    "resctrl, which isn't mounted": (_linux(intelRdt={"closID": "x"}), "linux.intelRdt"),
+    "a label without SELinux": (_linux(mountLabel="x:y:z:s0"), "linux.mountLabel"),
+    "a Landlock path that isn't there": (lambda c: c.update(annotations={"io.rastos.landlock.read": "/nonexistent/z"}), "/nonexistent/z"),
+    "a device where a folder is": (_linux(devices=[{"path": "/tmp", "type": "c", "major": 1, "minor": 3}]), "/tmp"),
+}
+
+
+def what_fails_says_why_and_leaves_nothing():
+    for name, (change, words) in FAILURES.items():
+        if name == "a label without SELinux" and os.path.exists("/sys/fs/selinux/enforce"):
+            continue
+        for command in ["run"] if name.startswith(("a hook in the container", "an agent")) else ["run", "create"]:  # these come with start
+            with Bundle(args=["true"], change=change) as b:
+                try:
+                    r = b.cmd(command, "--bundle", b.dir, b.id, timeout=10)
+                except rig.Failed as e:
+                    raise rig.Failed(f"{name}: it went well, or hangs: {e}") from None
+                assert r.status == 1 and words in r.err and len(r.err.strip().splitlines()) == 1, f"{name}: {command}: {r!r}"
+                until(lambda: not processes_of(b), 20, lambda: f"{name}: processes stay")
+                assert not left_over(b), f"{name}: {left_over(b)}"
+
+
 if __name__ == "__main__":
     rig.start()
     rig.main([nothing_stays_of_a_create_that_was_killed, nothing_stays_of_a_start_that_was_killed, nothing_stays_of_an_exec_that_was_killed,
-              a_delete_that_was_killed_can_be_done_again])
+              a_delete_that_was_killed_can_be_done_again, what_fails_says_why_and_leaves_nothing])
