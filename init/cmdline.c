@@ -92,7 +92,7 @@ uint64_t cmdline_seconds(const char *line, const char *key, uint64_t fallback)
 	char text[32];
 	uint64_t v;
 
-	return cmdline_get(line, key, text, sizeof(text)) && parse_u64(text, &v) == 0 ? v : fallback;
+	return cmdline_get(line, key, text, sizeof(text)) && parse_u64(text, &v) == 0 ? MIN(v, CMDLINE_SECONDS_MAX) : fallback;
 }
 
 bool cmdline_bool(const char *line, const char *key, bool fallback)

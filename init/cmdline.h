@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define CMDLINE_MAX 4096
+#define CMDLINE_SECONDS_MAX (100ull * 366 * 86400) /* that many microseconds can be added to any time */
 
 /* One word: pointers into the line, not terminated. value is NULL for a word without '='. */
 struct cmdline_arg {
@@ -24,10 +25,14 @@ bool cmdline_is(const struct cmdline_arg *arg, const char *key);
 bool cmdline_get(const char *line, const char *key, char *buf, size_t size);
 /* True if word stands alone on the line (no value). */
 bool cmdline_has(const char *line, const char *word);
-/* `key=SECONDS`; fallback when it is missing or not a number. */
+/* `key=SECONDS`; fallback when it is missing or not a number. At most CMDLINE_SECONDS_MAX. */
 uint64_t cmdline_seconds(const char *line, const char *key, uint64_t fallback);
 /* `key=yes|no`; fallback when it is missing or neither. */
 bool cmdline_bool(const char *line, const char *key, bool fallback);
+
+/* Say, one line a word, which of our arguments are not known or have a value that means nothing. */
+typedef void (*cmdline_say)(const char *text, void *data);
+void cmdline_check(const char *line, cmdline_say say, void *data);
 
 /* Read /proc/cmdline into buf, NUL-terminated, without the newline. 0 or a negative errno (buf is "" then). */
 int cmdline_read(char buf[CMDLINE_MAX]);

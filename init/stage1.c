@@ -100,8 +100,6 @@ static uint32_t forced_snapshot(const struct stage1 *s)
 	cmdline_get(s->cmdline, "rast.snapshot", text, sizeof(text));
 	if (parse_u64(text, &n) == 0 && n < LEDGER_NONE)
 		return (uint32_t)n;
-	if (!streq(text, "auto"))
-		console_say("rast.snapshot=%s is neither a number nor 'auto': choosing automatically", text);
 	return LEDGER_NONE;
 }
 
@@ -198,6 +196,11 @@ static void rescue(struct stage1 *s)
 	s->n_reasons = 0;
 }
 
+static void say(const char *text, void *data)
+{
+	console_say("%s", text);
+}
+
 void stage1_main(char **argv)
 {
 	static struct stage1 s = {.topfd = -1};
@@ -209,6 +212,7 @@ void stage1_main(char **argv)
 	start_logging(&s);
 	load_modules(&s);
 	stage1_gate(&s);
+	cmdline_check(s.cmdline, say, NULL);
 	for (;;) {
 		boot(&s);
 		rescue(&s);

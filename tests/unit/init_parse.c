@@ -54,6 +54,38 @@ START_TEST(words_behind_a_double_dash_are_not_ours)
 }
 END_TEST
 
+static void collect(const char *text, void *data)
+{
+	char *all = data;
+
+	ck_assert(strlen(all) + strlen(text) + 2 < 4096);
+	strcat(strcat(all, text), "\n");
+}
+
+static void ck_check(const char *line, const char *want)
+{
+	char all[4096] = "";
+
+	cmdline_check(line, collect, all);
+	if (want ? !strstr(all, want) : *all)
+		ck_abort_msg("<%s> is said of <%s>, not <%s>", all, line, want ? want : "");
+}
+
+START_TEST(arguments_of_ours_that_mean_nothing_are_named)
+{
+	ck_check("quiet rast.root=/dev/vda rast.snapshot=auto rast.root_timeout=5 rast.show=no rast.fail-delay=10min rast.crash=reboot rastx.y=1 rast rast.", NULL);
+	ck_check("rast.rot=/dev/vda", "rast.rot on the kernel command line is not known, did you mean rast.root?");
+	ck_check("rast.completely-different", "rast.completely-different on the kernel command line is not known\n");
+	ck_check("rast.root-timeout=-5", "rast.root-timeout=-5 on the kernel command line is passed over: it should be a number of seconds");
+	ck_check("rast.snapshot=4294967295", "a snapshot's number");
+	ck_check("rast.show=maybe", "yes or no");
+	ck_check("rast.root", "it should be something");
+	ck_check("a -- rast.nonsense=1", NULL);
+	ck_assert_uint_eq(cmdline_seconds("t=18446744073709551615", "t", 1), CMDLINE_SECONDS_MAX);
+	ck_assert_uint_eq(cmdline_seconds("t=99999999999999999999", "t", 7), 7);
+}
+END_TEST
+
 START_TEST(a_value_that_does_not_fit_is_as_good_as_none)
 {
 	char buf[4] = "old";
@@ -253,7 +285,7 @@ END_TEST
 
 PROMISES("init: what is read", quotes_on_the_kernel_command_line_mean_what_they_mean_to_the_kernel,
 	the_last_value_counts_and_dash_and_underscore_are_one_in_names, words_behind_a_double_dash_are_not_ours,
-	a_value_that_does_not_fit_is_as_good_as_none, a_module_comes_with_its_dependencies_last_one_first,
+	arguments_of_ours_that_mean_nothing_are_named, a_value_that_does_not_fit_is_as_good_as_none, a_module_comes_with_its_dependencies_last_one_first,
 	a_device_finds_every_module_whose_pattern_fits, soft_dependencies_that_come_before_are_found,
 	sysctl_lines_name_paths_below_proc_sys_and_nothing_else, fstab_lines_are_read_with_their_escapes,
 	mount_options_become_flags_and_what_is_left_is_the_file_systems, mountinfo_lines_with_and_without_optional_fields_are_read,

@@ -178,13 +178,13 @@ def kexec_starts_the_kernel_that_is_loaded_and_the_services_of_this_machine_agai
         vm.put("/var/initramfs", vm.image.initramfs)
         vm.start()
         vm.wait_up()
-        vm.check(["/usr/lib/rastos/tests/kexec-load", "/var/vmlinuz", "/var/initramfs", vm.command_line("rast.came-by=kexec")], timeout=60)
+        vm.check(["/usr/lib/rastos/tests/kexec-load", "/var/vmlinuz", "/var/initramfs", vm.command_line("test.came-by=kexec")], timeout=60)
         before = vm.check("cat /proc/sys/kernel/random/boot_id")
         hellos = vm.agent.hellos
         vm.spawn("rastctl kexec")
         vm.agent.wait_ready(150, after=hellos)
         vm.wait_state("a", "up", timeout=60)
-        assert "rast.came-by=kexec" in vm.check("cat /proc/cmdline")
+        assert "test.came-by=kexec" in vm.check("cat /proc/cmdline")
         assert vm.check("cat /proc/sys/kernel/random/boot_id") != before
         assert vm.power_off().reason == "guest-shutdown"
         assert vm.fsck() == ""
