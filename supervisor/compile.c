@@ -1,6 +1,7 @@
 /* compile.c: see compile.h. */
 #include "supervisor/compile.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
@@ -44,11 +45,15 @@ static void child_main(struct manager *m, uint64_t generation, unsigned last_dir
 	void *blob = NULL;
 	size_t size = 0;
 	json_t *problems = json_array();
+	char trouble[256];
 	int r = problems ? graph_compile(&src, generation, note, problems, &blob, &size) : -ENOMEM;
-	if (r == 0)
+	snprintf(trouble, sizeof(trouble), "the service files can't be compiled: %s", strerror(-MIN(r, 0)));
+	if (r == 0) {
 		r = write_graph(m, generation, blob, size);
+		snprintf(trouble, sizeof(trouble), "the compiled service files can't be written to %s/graph: %s; make room there", m->opt.run_dir, strerror(-MIN(r, 0)));
+	}
 	if (r < 0 && r != -EINVAL && problems)
-		note(LOG_ERR, NULL, 0, strerror(-r), problems);
+		note(LOG_ERR, NULL, 0, trouble, problems);
 	_cleanup_free_ char *text = problems ? json_dumps(problems, JSON_COMPACT) : NULL;
 	if (text)
 		(void)!write_all(fd, text, strlen(text));
@@ -151,4 +156,18 @@ void compile_point_to(struct manager *m, uint64_t generation)
 	sys_unlinkat(m->graph_fd, ".current", 0);
 	if (symlinkat(name, m->graph_fd, ".current") == 0)
 		sys_renameat(m->graph_fd, ".current", m->graph_fd, "current");
+}
+
+void compile_tidy(struct manager *m, uint64_t generation)
+{
+	char ours[32];
+	_cleanup_closedir_ DIR *d = NULL;
+	int fd = sys_openat(m->graph_fd, ".", O_DIRECTORY | O_RDONLY, 0);
+	snprintf(ours, sizeof(ours), "%" PRIu64, generation);
+	if (fd < 0 || !(d = fdopendir(fd)))
+		return;
+	for (struct dirent *de; (de = readdir(d));)
+		if (de->d_type == DT_REG && !streq(de->d_name, ours))
+			sys_unlinkat(m->graph_fd, de->d_name, 0);
+	compile_point_to(m, generation);
 }

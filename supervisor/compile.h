@@ -26,5 +26,6 @@ void compile_done(struct compile *c);
 int compile_wait(struct manager *m, uint64_t generation, unsigned last_dirs, const struct graph **ret, json_t **problems, struct err *e);
 void compile_remove(struct manager *m, uint64_t generation);
 void compile_point_to(struct manager *m, uint64_t generation); /* the link graph/current, for people and tools */
+void compile_tidy(struct manager *m, uint64_t generation); /* remove all but this one: what a rastd that died has left */
 
 #endif

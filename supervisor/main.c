@@ -166,6 +166,7 @@ static int resume(struct manager *m)
 	output_init(m);
 	int r = adopt_all(m);
 	output_recover(m);
+	compile_tidy(m, m->g->generation);
 	pid1_take_early(m);
 	exits_reap(m);
 	boot_resume(m);

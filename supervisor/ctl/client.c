@@ -175,11 +175,13 @@ static int invalid(const json_t *p)
 {
 	size_t i;
 	json_t *q;
+	bool files = false;
 	json_array_foreach (json_object_get(p, "problems"), i, q) {
+		files |= *js(q, "file") != '\0';
 		print_place(js(q, "file"), ji(q, "line"));
 		fprintf(stderr, "%s%s\n", streq(js(q, "level"), "warning") ? "warning: " : "", js(q, "text"));
 	}
-	return ctl_error(CTL_FAILED, "the service files have errors; what runs goes on unchanged");
+	return ctl_error(CTL_FAILED, files ? "the service files have errors; what runs goes on unchanged" : "nothing has been changed, and what runs goes on");
 }
 
 static int busy(const json_t *p)

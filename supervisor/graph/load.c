@@ -285,6 +285,10 @@ static int add_service(struct compiler *c, const char *name, const struct texts 
 		problem(c, LOG_ERR, at, "'%s' is no name of a service: up to %d of A-Z a-z 0-9 _ . @ : -, not beginning with . or -; rename the file", name, NAME_LEN_MAX);
 		return 0;
 	}
+	if (streq(name, "rastd")) {
+		problem(c, LOG_ERR, at, "'rastd' is the supervisor's own name, which its log has; rename the file");
+		return 0;
+	}
 	if (str_ends(name, "@"))
 		return add_template(c, name, texts, at);
 	u = unit_add(c, name, at);
