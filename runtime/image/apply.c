@@ -139,8 +139,8 @@ static int write_at(int fd, const char *p, size_t n, uint64_t offset)
 	return 0;
 }
 
-/* Write p, leaving holes where there are long zeros. */
-static int write_sparse(int fd, const char *p, size_t n, uint64_t offset)
+/* Write p, leaving holes where there are long zeros. *end: how long the file is after that. */
+static int write_sparse(int fd, const char *p, size_t n, uint64_t offset, uint64_t *end)
 {
 	size_t pending = 0; /* bytes at p that are to be written */
 	int r = 0;
@@ -150,6 +150,7 @@ static int write_sparse(int fd, const char *p, size_t n, uint64_t offset)
 		size_t some = MIN(n - pending, (size_t)(HOLE_MIN - here % HOLE_MIN));
 		if (some == HOLE_MIN && all_zero(p + pending, some)) {
 			r = write_at(fd, p, pending, offset);
+			*end = pending ? offset + pending : *end;
 			p += pending + some;
 			offset += pending + some;
 			n -= pending + some;
@@ -158,6 +159,7 @@ static int write_sparse(int fd, const char *p, size_t n, uint64_t offset)
 			pending += some;
 		}
 	}
+	*end = pending ? offset + pending : *end;
 	return r < 0 ? r : write_at(fd, p, pending, offset);
 }
 
@@ -167,6 +169,7 @@ static int write_content(struct apply *a, struct tar *tar, int fd, const struct 
 	const struct tar_piece *pieces = t->pieces ? t->pieces : &whole;
 	size_t n_pieces = t->pieces ? t->n_pieces : 1;
 	const void *data = NULL;
+	uint64_t end = 0;
 	ssize_t have = 0;
 	int r = 0;
 
@@ -175,15 +178,15 @@ static int write_content(struct apply *a, struct tar *tar, int fd, const struct 
 			if (have == 0 && (have = tar_data(tar, &data, e)) <= 0)
 				return have < 0 ? (int)have : err_set(e, -EBADMSG, "%s: its content is cut off", t->path);
 			size_t some = MIN((uint64_t)have, now.n);
-			r = write_sparse(fd, data, some, now.offset);
+			r = write_sparse(fd, data, some, now.offset, &end);
 			a->counts.bytes += some;
 			data = (const char *)data + some;
 			have -= (ssize_t)some;
 			now.offset += some;
 			now.n -= some;
 		}
-	if (r == 0) /* a hole at the end has been written by nobody */
-		r = t->size > 0 ? sys_ftruncate(fd, (off_t)t->size) : 0;
+	if (r == 0 && end < t->size) /* a hole at the end, which nobody has written */
+		r = sys_ftruncate(fd, (off_t)t->size);
 	return r < 0 ? err_sys(e, r, "%s: write it", t->path) : 0;
 }
 
