@@ -18,6 +18,7 @@ struct cgroup {
 	char *mount; /* where that is mounted: "/sys/fs/cgroup" */
 	char *path;  /* of the container's, below it, without '/' at the ends: "rastos.container/web" */
 	int fd;      /* the container's folder, for CLONE_INTO_CGROUP; -1 until cg_create() or cg_open_existing() */
+	bool fresh;  /* cg_create() has just made it: nothing is attached to it */
 	bool none;   /* an ordinary user may not make one and asked for no limits: the container stays in the caller's */
 };
 #define CGROUP_NONE { .root = -1, .fd = -1 }
@@ -36,7 +37,7 @@ int cg_create(struct cgroup *cg, const struct oci_resources *res, struct err *e)
 int cg_apply(const struct cgroup *cg, const struct oci_resources *res, const char *prefix, struct err *e);
 /* Attach the device program: the rules in their order, behind them what every container may use (null, zero, full, random, urandom, tty, ptmx,
  * pts; mknod of anything). res NULL: only these. Replaces the one that is there atomically. */
-int cg_devices(const struct cgroup *cg, const struct oci_resources *res, struct err *e);
+int cg_devices(struct cgroup *cg, const struct oci_resources *res, struct err *e);
 /* Give the folder and the files of /sys/kernel/cgroup/delegate to a user (a container with its own cgroup namespace and a writable cgroup mount). */
 int cg_delegate(const struct cgroup *cg, uid_t uid, struct err *e);
 

@@ -20,29 +20,33 @@ int cg_read(const struct cgroup *cg, const char *key, char **ret)
 	return file_read(cg->fd, key, KEY_MAX, ret, NULL);
 }
 
-static int read_at(const struct cgroup *cg, const char *folder, const char *key, char **ret)
+/* The controllers in a short file; with as few system calls as there can be, for each container reads some. */
+static int read_controllers(const struct cgroup *cg, const char *path, unsigned *ret)
 {
-	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = sys_openat(cg->root, path, O_RDONLY, 0);
+	char text[512];
+	ssize_t n = fd < 0 ? fd : sys_read(fd, text, sizeof(text) - 1);
 
-	if (asprintf(&path, "%s%s%s", folder, *folder ? "/" : "", key) < 0) {
-		path = NULL;
-		return -ENOMEM;
-	}
-	return file_read(cg->root, path, KEY_MAX, ret, NULL);
+	if (n < 0)
+		return (int)n;
+	text[n] = 0;
+	*ret = controllers_in(text);
+	return 0;
 }
 
 /* All at once; if the kernel refuses that, one by one: what can't be enabled is missed later, by who needs it. */
 static void enable_in(const struct cgroup *cg, const char *folder, unsigned want)
 {
-	_cleanup_free_ char *path = NULL, *have = NULL;
+	_cleanup_free_ char *path = NULL;
 	_cleanup_buf_ struct buf all = { 0 };
+	unsigned have = 0;
 
 	if (asprintf(&path, "%s%scgroup.subtree_control", folder, *folder ? "/" : "") < 0) {
 		path = NULL;
 		return;
 	}
-	if (file_read(cg->root, path, KEY_MAX, &have, NULL) >= 0)
-		want &= ~controllers_in(have);
+	if (read_controllers(cg, path, &have) >= 0)
+		want &= ~have;
 	for (unsigned i = 0; i < CONTROLLERS; i++)
 		if (want & 1U << i)
 			(void)buf_addf(&all, "%s+%s", all.len > 0 ? " " : "", controllers[i]);
@@ -75,12 +79,13 @@ static void enable_down(const struct cgroup *cg, unsigned want)
 
 static int controllers_of(const struct cgroup *cg, const char *folder, unsigned *ret)
 {
-	_cleanup_free_ char *text = NULL;
-	int r = read_at(cg, folder, "cgroup.controllers", &text);
+	_cleanup_free_ char *path = NULL;
 
-	if (r >= 0)
-		*ret = controllers_in(text);
-	return r;
+	if (asprintf(&path, "%s%scgroup.controllers", folder, *folder ? "/" : "") < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	return read_controllers(cg, path, ret);
 }
 
 static int enable(const struct cgroup *cg, const struct oci_resources *res, struct err *e)
@@ -174,7 +179,8 @@ int cg_create(struct cgroup *cg, const struct oci_resources *res, struct err *e)
 	}
 	if (r < 0)
 		return err_sys(e, r, "make the cgroup %s/%s", cg->mount, cg->path);
-	r = made == 0 ? check_fit(cg, e) : 0;
+	cg->fresh = made > 0;
+	r = cg->fresh ? 0 : check_fit(cg, e);
 	if (r >= 0)
 		r = enable(cg, res, e);
 	if (r < 0)

@@ -174,7 +174,7 @@ static int replace(int cgroup_fd, int prog)
 	return r;
 }
 
-int cg_devices(const struct cgroup *cg, const struct oci_resources *res, struct err *e)
+int cg_devices(struct cgroup *cg, const struct oci_resources *res, struct err *e)
 {
 	size_t n = res ? res->n_devices : 0, max = (n + device_defaults_n) * DEVICE_RULE_INSNS + 8;
 	_cleanup_free_ struct oci_device_rule *rules = calloc(n + device_defaults_n, sizeof(*rules));
@@ -196,6 +196,7 @@ int cg_devices(const struct cgroup *cg, const struct oci_resources *res, struct 
 		return 0;
 	if (r < 0)
 		return err_sys(e, r, "linux.resources.devices: load the program for %zu rules", n);
-	r = replace(cg->fd, prog);
+	r = cg->fresh ? attach(cg->fd, prog, -1) : replace(cg->fd, prog);
+	cg->fresh = false;
 	return r < 0 ? err_sys(e, r, "linux.resources.devices: attach the program to the cgroup %s/%s", cg->mount, cg->path) : 0;
 }

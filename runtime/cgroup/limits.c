@@ -246,7 +246,8 @@ static int put_cpu(const struct job *j, const struct oci_resources *r)
 
 static int put_weights(const struct job *j, const struct oci_resources *r)
 {
-	bool bfq = has(j, "io.bfq.weight"); /* BFQ takes v1's numbers */
+	bool any = (r->io_weight.set && r->io_weight.v != 0) || r->io_weight_device.n > 0;
+	bool bfq = any && has(j, "io.bfq.weight"); /* BFQ takes v1's numbers */
 	const char *file = bfq ? "io.bfq.weight" : "io.weight";
 	int q = 0;
 
