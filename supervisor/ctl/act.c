@@ -162,6 +162,10 @@ int verb_apply_now(void)
 	_cleanup_json_ json_t *reply = NULL;
 	int r = ctl_try("Ping", NULL, 2000000, NULL);
 	if (r == CTL_UNREACHABLE) {
+		char path[4096];
+		snprintf(path, sizeof path, "%s/%s", set.run_dir, INTERFACE);
+		if (access(path, F_OK) == 0)
+			return ctl_error(CTL_UNREACHABLE, "rastd does not answer: the change counts from its next start, or from 'rastctl apply'");
 		if (!set.quiet)
 			ctl_error(CTL_OK, "rastd is not running here: the change counts from its next start");
 		return CTL_OK;
