@@ -1,4 +1,4 @@
-/* change.c: pause, resume, update, events. */
+/* change.c: pause, resume, update, mounts, events. */
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -153,6 +153,40 @@ int cmd_update(int argc, char **argv, void *data)
 	if (r == 0 && res && res->n_devices)
 		r = cg_devices(&cg, res, &e);
 	return r < 0 ? cli_fail(&e) : 0;
+}
+
+/* --- mounts --- */
+
+static int change_mounts(int argc, char **argv, bool remove)
+{
+	_cleanup_container_ struct container c = CONTAINER_INIT;
+	_cleanup_err_ struct err e = { 0 };
+	_cleanup_free_ char *text = NULL;
+	size_t n = 0;
+	int r;
+
+	if (argc != 3)
+		return cli_usage(remove ? "mounts remove" : "mounts add", "a container id and a file are wanted");
+	if (log_open() != 0)
+		return 1;
+	r = streq(argv[2], "-") ? fd_read_all(0, 1u << 20, &text, &n) : file_read(AT_FDCWD, argv[2], 1u << 20, &text, &n);
+	if (r < 0)
+		err_sys(&e, r, "%s", argv[2]);
+	if (r == 0)
+		r = container_open(cli.root, argv[1], true, &c, &e);
+	if (r == 0)
+		r = container_mounts(&c, remove, text, n, &e);
+	return r < 0 ? cli_fail(&e) : 0;
+}
+
+int cmd_mounts_add(int argc, char **argv, void *data)
+{
+	return change_mounts(argc, argv, false);
+}
+
+int cmd_mounts_remove(int argc, char **argv, void *data)
+{
+	return change_mounts(argc, argv, true);
 }
 
 /* --- events --- */

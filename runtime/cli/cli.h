@@ -26,7 +26,7 @@ int foreground(const struct rt_child *child, struct err *e);
 
 typedef int verb_fn(int argc, char **argv, void *data);
 verb_fn cmd_create, cmd_run, cmd_start, cmd_exec, cmd_state, cmd_list, cmd_ps, cmd_kill, cmd_delete, cmd_pause, cmd_resume, cmd_update, cmd_events, cmd_spec,
-	cmd_features;
+	cmd_features, cmd_mounts_add, cmd_mounts_remove;
 
 /* The tables of options; a definition of another length does not compile. */
 extern const struct opt create_opts[9], run_opts[12], exec_opts[18], list_opts[2], ps_opts[1], kill_opts[2], delete_opts[2],

@@ -41,6 +41,8 @@ static const struct verb verbs[] = {
 	{ "state", "ID", "Print a container's state as JSON", cmd_state, NULL, 0, "$(rastrun list -q 2>/dev/null)", false },
 	{ "events", "ID", "Print what a container uses, as JSON", cmd_events, events_opts, ARRAY_SIZE(events_opts), "$(rastrun list -q 2>/dev/null)", false },
 	{ "update", "ID", "Change a container's limits", cmd_update, update_opts, ARRAY_SIZE(update_opts), "$(rastrun list -q 2>/dev/null)", false },
+	{ "mounts add", "ID FILE", "Mount what FILE lists (JSON, as mounts of config.json) into a running container", cmd_mounts_add, NULL, 0, "file", false },
+	{ "mounts remove", "ID FILE", "Unmount the destinations that FILE lists", cmd_mounts_remove, NULL, 0, "file", false },
 	{ "Without a container", NULL, NULL, NULL, NULL, 0, NULL, false },
 	{ "spec", "", "Write a config.json to begin with", cmd_spec, spec_opts, ARRAY_SIZE(spec_opts), "", false },
 	{ "features", "", "Print what this runtime can do, as JSON", cmd_features, NULL, 0, "", false },

@@ -54,6 +54,8 @@ int container_exec(const struct exec *o, struct container *c, struct run *run, s
 int container_kill(struct container *c, int sig, bool all, struct err *e);
 /* force: kill it first if it runs; without, -EBUSY when it does. Removes cgroup and state, runs poststop hooks (their failure is logged, not returned). */
 int container_delete(struct container *c, bool force, struct err *e);
+/* mounts add, mounts remove: text is JSON, an array of mounts as in config.json or an object with one; of those to be removed only the destinations count. */
+int container_mounts(struct container *c, bool remove, const char *text, size_t n, struct err *e);
 int container_cgroup(const struct container *c, struct cgroup *ret, struct err *e);
 
 /* helpers of create and exec */

@@ -325,6 +325,31 @@ def many_containers_at_once_have_each_its_own_result():
         b.close()
 
 
+def mounts_are_added_and_removed_while_it_runs():
+    user = lambda c: (c["linux"]["namespaces"].append({"type": "user"}),  # noqa: E731
+                      c["linux"].update({k: [{"containerID": 0, "hostID": 0, "size": 65536}] for k in ("uidMappings", "gidMappings")}))
+    for change in (None, user):
+        with Bundle(args=["sleep", "1000"], change=change).started() as b:
+            os.mkdir(b.dir + "/data")
+            with open(b.dir + "/data/file", "w") as f:
+                f.write("the host's")
+            mounts = [{"destination": "/mnt/data", "type": "bind", "source": b.dir + "/data", "options": ["rbind", "ro"]},
+                      {"destination": "/mnt/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k"]}, {"destination": "/mnt/proc", "type": "proc", "source": "proc"}]
+            with open(b.dir + "/mounts", "w") as f:
+                json.dump(mounts, f)
+            b.must("mounts", "add", b.id, b.dir + "/mounts")
+            r = b.exec("sh", "-c", "cat /mnt/data/file; touch /mnt/data/x; touch /mnt/tmp/x && cat /mnt/proc/1/comm")
+            assert r.out == "the host'ssleep\n" and "Read-only" in r.err, r
+            b.must("mounts", "remove", b.id, "-", input=json.dumps({"mounts": mounts[:2]}))
+            r = b.exec("sh", "-c", "ls /mnt/data /mnt/tmp; ls /mnt/proc/1/comm")
+            assert r.out == "/mnt/data:\n\n/mnt/tmp:\n/mnt/proc/1/comm\n", r
+            again = b.cmd("mounts", "remove", b.id, "-", input=json.dumps(mounts[:1]))
+            assert again.status == 1 and "unmount '/mnt/data'" in again.err, again
+            os.symlink("/proc", b.rootfs + "/link")
+            r = b.cmd("mounts", "add", b.id, "-", input=json.dumps([{"destination": "/link/sys", "type": "tmpfs", "source": "x"}]))
+            assert r.status == 1 and "inside /proc" in r.err, r
+
+
 if __name__ == "__main__":
     rig.start()
     rig.main([f for n, f in list(globals().items()) if callable(f) and "_" in n and not n.startswith("_") and getattr(f, "__module__", "") == "__main__"])
