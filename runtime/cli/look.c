@@ -140,7 +140,6 @@ static int filter_ps(FILE *in, const pid_t *pids, size_t n, struct err *e)
 	int column = -1;
 
 	while (getline(&line, &cap, in) > 0 && line) {
-		_cleanup_strv_ char **words = NULL;
 		_cleanup_free_ char *copy = strdup(line);
 		char *save = NULL;
 		int i = 0;
@@ -154,7 +153,7 @@ static int filter_ps(FILE *in, const pid_t *pids, size_t n, struct err *e)
 		}
 		if (column < 0)
 			return err_set(e, -EINVAL, "ps: its output has no PID column; choose other options");
-		if (pid == 0 || bsearch(&pid, pids, n, sizeof(*pids), by_pid))
+		if (pid == 0 || (n && bsearch(&pid, pids, n, sizeof(*pids), by_pid)))
 			fputs(line, stdout);
 	}
 	return 0;

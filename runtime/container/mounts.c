@@ -23,7 +23,8 @@ static char *as_config(const char *text, size_t n)
 {
 	json_t *o = json_loadb(text, n, 0, NULL);
 	json_t *list = json_is_object(o) ? json_object_get(o, "mounts") : o;
-	json_t *config = json_is_array(list) ? json_pack("{s:s, s:{s:s}, s:O}", "ociVersion", "1.0.0", "root", "path", "/", "mounts", list) : NULL;
+	json_t *config = json_is_array(list) ? json_pack("{s:s, s:{s:s}, s:{s:[{s:s}]}, s:O}", "ociVersion", "1.0.0", "root", "path", "/",
+							 "linux", "namespaces", "type", "mount", "mounts", list) : NULL;
 	char *out = config ? json_dumps(config, JSON_COMPACT) : NULL;
 
 	json_decref(config);
