@@ -4,7 +4,6 @@ once and only once. Needs a rastd with crash points (-Dfaults=true): RASTD_FAULT
 import os
 import shutil
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -15,17 +14,6 @@ from machine import Failed, Machine, run  # noqa: E402
 # per service, so those come in greater numbers.
 POINTS = [(p, k) for p in ("intent", "cloned", "started", "prepared", "exit-seen", "exit-recorded", "signalling", "killing") for k in (2, 7)] + [
     (p, k) for p in ("committed", "half-written") for k in (61, 97)]
-
-
-def stage():
-    rastd = os.environ.get("RASTD_FAULTS") or os.path.join(os.path.dirname(os.environ.get("RASTOS_BUILD", "")), "faults/supervisor/rastd")
-    if not os.path.exists(rastd):
-        print("SKIP: no rastd with crash points (meson setup -Dfaults=true; RASTD_FAULTS names it)")
-        sys.exit(77)
-    d = tempfile.mkdtemp(prefix="rast-stage-")
-    shutil.copytree(machine.STAGE, d + "/s", symlinks=True)
-    shutil.copy(rastd, d + "/s/usr/lib/rastos/rastd")
-    return d
 
 
 def services():
@@ -98,7 +86,7 @@ def dies_at(point, every):
 
 
 if __name__ == "__main__":
-    d = stage()
+    d = machine.faults_stage()
     machine.STAGE = d + "/s"
     try:
         run([dies_at(p, k) for p, k in POINTS])

@@ -35,7 +35,10 @@ class Disk:
     def remount(self, how):
         subprocess.run(["mount", "-o", f"remount,{how}", DISK], check=True)
 
-    def clean(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         subprocess.run(["umount", "-l", DISK], check=True)
 
 
@@ -61,11 +64,8 @@ def wait_moved_back(rig, name):
 
 
 def full_disk_and_back():
-    disk = Disk(512)
-    rig = Rig(PROGRAM, ["s"], log_dir=disk.log_dir)
-    try:
-        rig.start()
-        rig.add_all()
+    with Disk(512) as disk, Rig(PROGRAM, ["s"], log_dir=disk.log_dir) as rig:
+        rig.begin()
         write_numbers(rig, "s", 0, 100)
         rig.sync()
         disk.fill()
@@ -80,19 +80,13 @@ def full_disk_and_back():
         rig.stop()
         assert spare_files(rig) == [], spare_files(rig)
         check_numbers("s", rig.lines("s"), 3200, "full disk")
-    finally:
-        rig.clean()
-        disk.clean()
 
 
 def killed_while_moving_back():
     for point in ("moving", "moved"):
         for nth in (1, 2):
-            disk = Disk(1024)
-            rig = Rig(PROGRAM, ["s"], log_dir=disk.log_dir)
-            try:
-                rig.start()
-                rig.add_all()
+            with Disk(1024) as disk, Rig(PROGRAM, ["s"], log_dir=disk.log_dir) as rig:
+                rig.begin()
                 write_numbers(rig, "s", 0, 10)
                 rig.sync()
                 disk.fill()
@@ -100,11 +94,9 @@ def killed_while_moving_back():
                 rig.sync()
                 rig.kill()
                 disk.free()
-                rig.start(RAST_CRASH_AT=f"{point}:{nth}")
-                rig.add_all()
+                rig.begin(RAST_CRASH_AT=f"{point}:{nth}")
                 assert rig.process.wait(10) == -9, f"it did not come by {point}:{nth}"
-                rig.start()
-                rig.add_all()
+                rig.begin()
                 write_numbers(rig, "s", 4510, 10)
                 rig.wait_for(64)
                 end = time.monotonic() + 10
@@ -113,17 +105,11 @@ def killed_while_moving_back():
                 rig.sync()
                 rig.stop()
                 check_numbers("s", rig.lines("s"), 4520, f"killed at {point}:{nth}")
-            finally:
-                rig.clean()
-                disk.clean()
 
 
 def beyond_the_bounds_lines_are_counted():
-    disk = Disk(2048)
-    rig = Rig(PROGRAM, ["s"], size=1 << 30, log_dir=disk.log_dir)
-    try:
-        rig.start()
-        rig.add_all()
+    with Disk(2048) as disk, Rig(PROGRAM, ["s"], size=1 << 30, log_dir=disk.log_dir) as rig:
+        rig.begin()
         write_numbers(rig, "s", 0, 10)
         rig.sync()
         disk.fill()
@@ -139,19 +125,13 @@ def beyond_the_bounds_lines_are_counted():
         assert lost > 0 and len(numbers) + lost == 20010, (lost, len(numbers))
         assert notes == [b"[rastlogd: %d lines are missing here: they could not be written]" % lost], notes
         assert numbers == sorted(set(numbers)) and numbers[-1] == 20009, "the newest have to be kept"
-    finally:
-        rig.clean()
-        disk.clean()
 
 
 def read_only_disk():
-    disk = Disk(1024)
-    rig = Rig(PROGRAM, ["s"], log_dir=disk.log_dir)
-    try:
+    with Disk(1024) as disk, Rig(PROGRAM, ["s"], log_dir=disk.log_dir) as rig:
         os.makedirs(disk.log_dir)
         disk.remount("ro")
-        rig.start()
-        rig.add_all()
+        rig.begin()
         write_numbers(rig, "s", 0, 100)
         rig.sync()
         assert spare_files(rig) == ["s.log"], spare_files(rig)
@@ -159,40 +139,27 @@ def read_only_disk():
         wait_moved_back(rig, "s")
         rig.stop()
         check_numbers("s", rig.lines("s"), 100, "read-only disk")
-    finally:
-        rig.clean()
-        disk.clean()
 
 
 def log_folder_that_cannot_be_made():
-    rig = Rig(PROGRAM, ["s"], log_dir="/proc/no/such")
-    try:
-        rig.start()
-        rig.add_all()
+    with Rig(PROGRAM, ["s"], log_dir="/proc/no/such") as rig:
+        rig.begin()
         write_numbers(rig, "s", 0, 50)
         rig.sync()
         rig.stop()
         rig.log_dir = os.path.join(rig.run_dir, "log")
         check_numbers("s", rig.lines("s"), 50, "no log folder")
-    finally:
-        rig.clean()
 
 
 def own_oldest_files_go_first():
-    disk = Disk(400)
-    rig = Rig(PROGRAM, ["s"], size=65536, files=50, log_dir=disk.log_dir)
-    try:
-        rig.start()
-        rig.add_all()
+    with Disk(400) as disk, Rig(PROGRAM, ["s"], size=65536, files=50, log_dir=disk.log_dir) as rig:
+        rig.begin()
         write_numbers(rig, "s", 0, 20000)
         rig.sync()
         rig.stop()
         numbers = [int(l.split()[0]) for l in rig.lines("s")]
         assert spare_files(rig) == [], spare_files(rig)
         assert numbers[-1] == 19999 and numbers == list(range(numbers[0], 20000)), "a hole in what is left"
-    finally:
-        rig.clean()
-        disk.clean()
 
 
 def each_system_call_may_fail_once():
@@ -200,16 +167,14 @@ def each_system_call_may_fail_once():
     for call in ("openat", "pwrite", "renameat", "unlinkat", "ftruncate", "pread", "mkdirat", "mmap"):
         for nth in (1, 2, 4, 7):
             # On a full disk a service's own oldest file goes first, as it should: a test of pwrite must have none.
-            rig = Rig(PROGRAM, ["s", "t"], size=1 << 20 if call == "pwrite" else 8192, files=99)
-            try:
+            with Rig(PROGRAM, ["s", "t"], size=1 << 20 if call == "pwrite" else 8192, files=99) as rig:
                 for error in ("ENOSPC", "EIO"):  # the second logger takes over from the first
                     rig.start(RAST_FAULT=f"{call}:{nth}:{error}")
                     end = time.monotonic() + 5
                     while rig.process.poll() is None and not readable(rig.ours) and time.monotonic() < end:
                         time.sleep(0.001)
                     if rig.process.poll() == 1:  # it could not even begin: rastd starts it again
-                        rig.start()
-                    rig.add_all()
+                        rig.begin()
                     first = 0 if error == "ENOSPC" else 200
                     for k in range(first, first + 200, 20):
                         write_numbers(rig, "s", k, 20)
@@ -225,8 +190,6 @@ def each_system_call_may_fail_once():
                 rig.stop()
                 for name in ("s", "t"):
                     check_numbers(name, rig.lines(name), 400, f"{call} fails at its {nth}. time")
-            finally:
-                rig.clean()
 
 
 TESTS = [full_disk_and_back, killed_while_moving_back, beyond_the_bounds_lines_are_counted, read_only_disk, log_folder_that_cannot_be_made, each_system_call_may_fail_once, own_oldest_files_go_first]

@@ -58,8 +58,7 @@ def storm(program, seconds, kills, seed):
         jobs = produce(rig, seconds, seed)
         done = 0
         while any(p.poll() is None for _, p, _ in jobs):
-            rig.start()
-            rig.add_all()
+            rig.begin()
             time.sleep(rnd.choice([0, 0.001, 0.003, 0.01, 0.03]) + rnd.random() * 0.004)
             if done >= kills:
                 break
@@ -68,8 +67,7 @@ def storm(program, seconds, kills, seed):
             while readable(rig.ours):
                 rig.receive(1)
         if rig.process.poll() is not None:
-            rig.start()
-            rig.add_all()
+            rig.begin()
         counts = finish(jobs)
         rig.sync()
         rig.stop()
@@ -88,12 +86,10 @@ def crash_points(program):
     total = 0
     for point in POINTS:
         for nth in range(1, 6):
-            rig = Rig(program, ["a", "b"], size=4096, files=99)
-            try:
+            with Rig(program, ["a", "b"], size=4096, files=99) as rig:
                 n = {"a": 0, "b": 0}
                 for again in range(2):
-                    rig.start(RAST_CRASH_AT=f"{point}:{nth}")
-                    rig.add_all()
+                    rig.begin(RAST_CRASH_AT=f"{point}:{nth}")
                     for _ in range(8):
                         for name in n:
                             text = b"".join(b"%d %s\n" % (n[name] + i, b"y" * 40) for i in range(30))
@@ -105,29 +101,23 @@ def crash_points(program):
                     except subprocess.TimeoutExpired:
                         rig.kill()
                     total += 1
-                rig.start()
-                rig.add_all()
+                rig.begin()
                 rig.sync()
                 rig.stop()
                 for name in n:
                     check_numbers(name, rig.lines(name), n[name], f"crash at {point}:{nth}")
-            finally:
-                rig.clean()
     return f"SIGKILL at every point of a batch loses and doubles nothing ({total} deaths at {len(POINTS)} points)"
 
 
 def partial_lines(program):
     """An unfinished line waits in its pipe, survives a restart, and is written at FLUSH."""
-    rig = Rig(program, ["p"])
-    try:
-        rig.start()
-        rig.add_all()
+    with Rig(program, ["p"]) as rig:
+        rig.begin()
         os.write(rig.pipes["p"][1], b"whole\nhalf")
         rig.sync()
         assert rig.lines("p") == [b"whole"], rig.lines("p")
         rig.kill()
-        rig.start()
-        rig.add_all()
+        rig.begin()
         os.write(rig.pipes["p"][1], b" more")
         rig.sync()
         assert rig.lines("p") == [b"whole"], rig.lines("p")
@@ -145,16 +135,12 @@ def partial_lines(program):
         assert rig.wait_for(REFUSED)[4] == "p"
         rig.stop()
         return "an unfinished line stays in its pipe until FLUSH, through a restart too"
-    finally:
-        rig.clean()
 
 
 def long_lines(program):
     """A line longer than the pipe, in pieces of any size and in packets, never blocks its writer."""
-    rig = Rig(program, ["l", "packets", "tiny"])
-    try:
-        rig.start()
-        rig.add_all()
+    with Rig(program, ["l", "packets", "tiny"]) as rig:
+        rig.begin()
         big = bytes(random.Random(1).choices(range(32, 127), k=300000)).replace(b"\\", b"/")
         writer = subprocess.Popen([sys.executable, "-c", "import sys,os\nd=sys.stdin.buffer.read()\nwhile d: d=d[os.write(1,d[:5000]):]"], stdin=subprocess.PIPE, stdout=rig.pipes["l"][1])
         writer.communicate(big + b"\n", timeout=40)
@@ -173,16 +159,12 @@ def long_lines(program):
             assert b"".join(l[:-1] for l in lines[:-1]) + lines[-1] == want, f"{name}: the pieces don't make the line"
         rig.stop()
         return "a line longer than its pipe is split with a mark and never blocks its writer"
-    finally:
-        rig.clean()
 
 
 def large_writes_behind_an_unfinished_line(program):
     """A writer that falls asleep in the middle of its write, behind something that stays in the pipe, wakes nobody by itself: the logger has to see to it."""
-    rig = Rig(program, ["w"], size=1 << 30)
-    try:
-        rig.start()
-        rig.add_all()
+    with Rig(program, ["w"], size=1 << 30) as rig:
+        rig.begin()
         text = b"".join(b"%d %s\n" % (i, b"z" * (i % 90)) for i in range(60000))
         writer = subprocess.Popen([sys.executable, "-c", "import os, sys, time\nd = sys.stdin.buffer.read()\nk = 1000\n"
                                    "while d:\n n = os.write(1, d[:k])\n d = d[n:]\n k = [100001, 7, 1000003][len(d) % 3]\n time.sleep(0.002)"],
@@ -192,14 +174,11 @@ def large_writes_behind_an_unfinished_line(program):
         check_numbers("w", rig.lines("w"), 60000, "large writes")
         rig.stop()
         return "a large write behind an unfinished line is read to its end"
-    finally:
-        rig.clean()
 
 
 def ready_gets_through_a_full_queue(program):
     """rastd was away for long and the queue to it is full: a new logger is heard all the same."""
-    rig = Rig(program, ["r"])
-    try:
+    with Rig(program, ["r"]) as rig:
         rig.start()
         rig.wait_for(READY)
         for i in range(2000):
@@ -213,16 +192,12 @@ def ready_gets_through_a_full_queue(program):
         check_numbers("r", rig.lines("r"), 1, "after READY")
         rig.stop()
         return "a new logger is heard although the queue to rastd was full"
-    finally:
-        rig.clean()
 
 
 def exchanged_pipe(program):
     """ADD with another pipe empties the old one first; ADD with the same one changes nothing."""
-    rig = Rig(program, ["x"])
-    try:
-        rig.start()
-        rig.add_all()
+    with Rig(program, ["x"]) as rig:
+        rig.begin()
         os.write(rig.pipes["x"][1], b"old\nold tail")
         old = rig.pipes["x"]
         rig.pipes["x"] = os.pipe()
@@ -234,8 +209,6 @@ def exchanged_pipe(program):
         os.close(old[0]), os.close(old[1])
         rig.stop()
         return "ADD with another pipe writes the old one's lines first"
-    finally:
-        rig.clean()
 
 
 def small_pipes(program):

@@ -4,24 +4,12 @@ Needs a rastd with crash points (-Dfaults=true), as crashpoints.py: RASTD_FAULTS
 import os
 import shutil
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import machine  # noqa: E402
 from machine import Failed, Machine, run  # noqa: E402
 
 PERIODS = (1009, 211, 97, 41, 23, 11, 5)
-
-
-def stage():
-    rastd = os.environ.get("RASTD_FAULTS") or os.path.join(os.path.dirname(os.environ.get("RASTOS_BUILD", "")), "faults/supervisor/rastd")
-    if not os.path.exists(rastd):
-        print("SKIP: no rastd with crash points (meson setup -Dfaults=true; RASTD_FAULTS names it)")
-        sys.exit(77)
-    d = tempfile.mkdtemp(prefix="rast-stage-")
-    shutil.copytree(machine.STAGE, d + "/s", symlinks=True)
-    shutil.copy(rastd, d + "/s/usr/lib/rastos/rastd")
-    return d
 
 
 SAY = "#!/usr/bin/python3\nimport os, socket, time\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\nn = 0\nwhile True:\n    try: s.sendto(b'READY=1\\nSTATUS=%d' % n, os.environ['NOTIFY_SOCKET'])\n    except OSError: pass\n    n += 1\n    time.sleep(0.05)\n"
@@ -41,7 +29,7 @@ def an_allocation_that_fails_costs_no_service_and_nothing_is_left_undone():
     services = {f"s{i}.ini": steady for i in range(8)}
     services |= {"job.ini": "[service]\ntype = oneshot\nexec = true\n", "other.ini": steady, "w@.ini": steady, "quick.ini": steady + "exec-reload = true\nuser = daemon\n",
                  "talk.ini": "[service]\ntype = longrun\nexec = /t/say\n[readiness]\nnotify = socket\n", "dies.ini": "[service]\ntype = longrun\nexec = sleep 0.2\n[restart]\nlimit = infinity\ndelay = 10ms\n"}
-    d = stage()
+    d = machine.faults_stage()
     old, machine.STAGE = machine.STAGE, d + "/s"
     try:
         with Machine(services, files={"/t/say": SAY, "/etc/rastos/services/other.d/x.ini": ""}) as m:

@@ -35,6 +35,17 @@ class Rig:
 
         self.process = subprocess.Popen([self.program, "--log-dir", self.log_dir, "--run-dir", self.run_dir], preexec_fn=place, close_fds=False, env={**os.environ, **env})
 
+    def begin(self, **env):
+        """A logger that knows all pipes."""
+        self.start(**env)
+        self.add_all()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.clean()
+
     def send(self, kind, name="", fd=None, token=0, flags=0):
         packet = REQUEST.pack(VERSION, kind, flags, token, self.size, self.files, 0, name.encode())
         rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]

@@ -251,6 +251,19 @@ class Machine:
         self.close()
 
 
+def faults_stage():
+    """A copy of the installation with a rastd that has crash points and failing allocations (-Dfaults=true): RASTD_FAULTS names it, else it is looked for
+    beside RASTOS_BUILD. Without one the test is skipped. The folder is the caller's to remove; the installation is s in it."""
+    rastd = os.environ.get("RASTD_FAULTS") or os.path.join(os.path.dirname(os.environ.get("RASTOS_BUILD", "")), "faults/supervisor/rastd")
+    if not os.path.exists(rastd):
+        print("SKIP: no rastd with crash points (meson setup -Dfaults=true; RASTD_FAULTS names it)")
+        sys.exit(77)
+    d = tempfile.mkdtemp(prefix="rast-stage-")
+    shutil.copytree(STAGE, d + "/s", symlinks=True)
+    shutil.copy(rastd, d + "/s/usr/lib/rastos/rastd")
+    return d
+
+
 def run(cases):
     """Run test functions, whose names are the sentences that they check: TAP on stdout, exit 1 if one failed."""
     import traceback
