@@ -151,7 +151,7 @@ static int copy_nodes(struct build *b, struct moved *mv)
 		if (b->bias)
 			b->bias[b->n] = bias[i];
 		memcpy(b->codes + (size_t)b->n * b->stride, codes + (size_t)i * b->stride, b->stride);
-		if (b->with_graph)
+		if (mv->old.level)
 			b->level[b->n] = mv->old.level[i];
 		mv->to[i] = b->n++;
 	}
@@ -160,9 +160,12 @@ static int copy_nodes(struct build *b, struct moved *mv)
 
 static const uint32_t *old_links(const struct graph *g, uint32_t node, uint32_t level, uint32_t *max)
 {
-	uint32_t at = g->upper_at[node];
+	uint32_t at;
 
 	*max = level ? g->m : 2 * g->m;
+	if (!g->upper_at)
+		return NULL;
+	at = g->upper_at[node];
 	if (level == 0)
 		return g->links + (size_t)node * 2 * g->m;
 	return g->level[node] >= level && at < g->upper_lists && g->upper_lists - at >= level ? g->upper + (size_t)(at + level - 1) * g->m : NULL;
@@ -258,7 +261,7 @@ int build_from_index(struct build *b, const struct index *x)
 	int r = build_rooms(b, x->h.n);
 
 	mv.to = malloc(4ul * x->h.n);
-	if (x->h.graph)
+	if (x->h.graph && b->with_graph)
 		graph_of(x, &mv.old);
 	if (r == 0)
 		r = mv.to ? copy_nodes(b, &mv) : -ENOMEM;

@@ -54,14 +54,14 @@ static int wipe(struct vs_txn *t, enum table table, uint32_t coll)
 int vs_coll_drop(struct vs_txn *t, const char *name, struct err *e)
 {
 	static const enum table holding[] = { T_LIVE, T_OLD, T_VER };
-	struct coll_state *c;
+	struct coll_state *c = NULL;
 	char key[VS_NAME_MAX + 2];
 	uint32_t number;
 	int r = txn_writable(t, e);
 
 	if (r == 0)
 		r = txn_coll(t, name, &c, e);
-	if (r < 0)
+	if (r < 0 || !c)
 		return r;
 	number = c->d.number;
 	*c = t->coll[--t->n_coll];
@@ -100,7 +100,7 @@ int vs_tag(struct vs_txn *t, const char *name, uint64_t version, struct err *e)
 int vs_untag(struct vs_txn *t, const char *name, struct err *e)
 {
 	char key[VS_NAME_MAX + 2];
-	uint64_t version;
+	uint64_t version = 0;
 	int r = txn_writable(t, e);
 
 	if (r == 0)
@@ -168,7 +168,7 @@ static int purge_coll(struct vs_txn *t, const char *name, uint64_t before, uint6
 	row_key(key, c->d.number, 0);
 	r = kv_cur_open(t, T_OLD, &cur);
 	for (r = r < 0 ? r : kv_cur_seek(&cur, key, sizeof(key)); r == 0;) {
-		struct vs_record rec;
+		struct vs_record rec = { 0 };
 		struct slice v;
 
 		if (cur.key.n != ROW_KEY || get_be32(cur.key.p) != c->d.number)

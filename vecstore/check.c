@@ -148,7 +148,7 @@ static int check_versions(struct cross *x)
 		}
 	}
 	if (n != x->rows + x->old)
-		say(x->c, &x->c->to->problems, "the histories name %llu rows, there are %llu", (unsigned long long)n, (unsigned long long)(x->rows + x->old));
+		say(x->c, &x->c->to->problems, "the histories name %llu rows, there are %llu", (unsigned long long)n, (unsigned long long)x->rows + x->old);
 	return r == -ENOENT ? 0 : r;
 }
 

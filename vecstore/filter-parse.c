@@ -276,7 +276,7 @@ int vs_filter_parse(const char *text, struct vs_filter **ret, struct err *e)
 		r = parse_or(&p, ret);
 	if (r == 0 && p.token != END)
 		r = wrong(&p, p.start, p.token == WORD ? "`and` or `or` is missing before this word" : token_names[p.token]);
-	if (r == 0 && !((*ret)->text = strdup(text)))
+	if (r == 0 && *ret && !((*ret)->text = strdup(text)))
 		r = err_set(e, -ENOMEM, "filter: out of memory");
 	buf_free(&p.s);
 	if (r < 0) {

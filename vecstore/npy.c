@@ -107,12 +107,15 @@ void vs_npy_row(const struct vs_npy *a, uint64_t i, float *to)
 
 size_t vs_npy_head(char head[128], uint64_t n, uint32_t dim)
 {
-	char text[119];
-	int len = snprintf(text, sizeof(text), "{'descr': '<f4', 'fortran_order': False, 'shape': (%llu, %u), }", (unsigned long long)n, dim);
+	static const char magic[10] = { '\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, 118, 0 }; /* 118 bytes follow: the whole is a multiple of 64 */
+	char text[118];
 
+	snprintf(text, sizeof(text), "{'descr': '<f4', 'fortran_order': False, 'shape': (%llu, %u), }", (unsigned long long)n, dim);
 	memset(head, ' ', 128);
-	memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10); /* 118 bytes follow: the whole is a multiple of 64 */
-	memcpy(head + 10, text, (size_t)len);
+	for (size_t i = 0; i < sizeof(magic); i++)
+		head[i] = magic[i];
+	for (size_t i = 0; text[i]; i++)
+		head[sizeof(magic) + i] = text[i];
 	head[127] = '\n';
 	return 128;
 }

@@ -59,6 +59,9 @@ int pages_in_memory(const uint8_t *map, size_t len, struct pages *ret)
 {
 	struct pages best = { 0 }, one = { 0 };
 
+	if (!map)
+		return -EBADMSG;
+
 	if (meta_decode(map, len, 0, &one) == 0) {
 		best = one;
 		best.metas = 1;
@@ -167,7 +170,7 @@ int page_node(const struct page *pg, unsigned i, struct node *ret)
 /* The size of a big value stands in its node: where the length of a small one would be. */
 int node_big(const struct pages *p, const struct node *n, struct slice *value, uint64_t *first, uint64_t *count)
 {
-	uint64_t number = u64(n->value.p), have;
+	uint64_t number = n->value.p ? u64(n->value.p) : 0, have;
 	size_t size = u32(n->key.p - NODE_HEAD);
 	const uint8_t *at;
 

@@ -346,7 +346,7 @@ static int rows_step(struct rows *it, int i)
 int rows_next(struct rows *it, struct vs_record *ret, float *inv_norm)
 {
 	for (;;) {
-		struct slice v;
+		struct slice v = { 0 };
 		int i, r = 0;
 
 		if (it->pending) {
@@ -363,7 +363,7 @@ int rows_next(struct rows *it, struct vs_record *ret, float *inv_norm)
 		r = kv_cur_value(&it->cur[i], &v);
 		if (r == 0)
 			r = record_decode(it->c, it->row, v, ret, inv_norm);
-		if (r < 0)
+		if (r != 0)
 			return r;
 		if (!it->t->as_of || (ret->version <= it->t->version && (ret->until == 0 || ret->until > it->t->version)))
 			return 0;
@@ -373,11 +373,11 @@ int rows_next(struct rows *it, struct vs_record *ret, float *inv_norm)
 int vs_each(struct vs_txn *t, const char *coll, const struct vs_filter *f, bool newest_first, vs_record_cb cb, void *data, struct err *e)
 {
 	_cleanup_rows_ struct rows it = { 0 };
-	struct coll_state *c;
+	struct coll_state *c = NULL;
 	struct vs_record rec;
 	int r = txn_coll(t, coll, &c, e);
 
-	if (r < 0)
+	if (r < 0 || !c)
 		return r;
 	r = rows_open(&it, t, c, newest_first, 0);
 	while (r == 0) {

@@ -144,7 +144,7 @@ struct vs_query {
 	uint32_t k;
 	const struct vs_filter *filter; /* NULL: all; exactly min(k, rows that match) hits come back */
 	enum vs_plan plan;
-	uint32_t ef;                 /* graph: candidates kept, at least k (0: 64 or 2k) */
+	uint32_t ef;                 /* graph: candidates kept, at least k (0: 200 or 2k) */
 };
 /* score: the higher the nearer: cosine, inner product, or minus the squared distance; of the vectors as stored, in every plan. */
 struct vs_hit { float score; struct vs_record record; };

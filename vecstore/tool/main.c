@@ -35,7 +35,7 @@ static const struct opt search_options[] = {
 	{FILTER},
 	{VERSION},
 	{"plan", 0, OPT_STRING, "PLAN", "auto, exact, flat or graph (auto)", &set.plan},
-	{"ef", 0, OPT_INT, "N", "graph: candidates kept; more is slower and finds more (64)", &set.ef},
+	{"ef", 0, OPT_INT, "N", "graph: candidates kept; more is slower and finds more (200)", &set.ef},
 };
 static const struct opt purge_options[] = {{"before", 0, OPT_INT, "N", "keep this version and what is newer", &set.before}};
 static const struct opt index_options[] = {
