@@ -45,5 +45,6 @@ build() {
 		meson setup "$dir" "$top" "$@" >"$log" 2>&1 || { cat "$log" >&2; die "meson setup $dir failed: see above"; }
 		printf '%s' "$*" >"$stamp"
 	fi
+	ninja -C "$dir" -n 2>/dev/null | grep -q "no work to do" || say "building rastOS"
 	ninja -C "$dir" >"$log" 2>&1 || { grep -v '^\[[0-9/]*\] ' "$log" | tail -n 60 >&2; die "the build in $dir failed: see above ($log has all of it)"; }
 }

@@ -1,20 +1,13 @@
 """The program behind qemu/boot: boots the Debian image with a serial console, for a person, or for a check without one."""
-import argparse
 import json
 import os
 import pathlib
 import shutil
 import sys
-import tempfile
 
 from . import cache, disk, image, vm
+from .bootargs import arguments
 from .console import Console
-
-DESCRIPTION = """Builds rastOS and an image of Debian on top of it, and boots that in QEMU with a serial console.
-
-You see the services and a container come up and then a login prompt: root, password "rastos". `rastctl list` shows what
-runs, `rastctl poweroff` stops the machine in order, Ctrl-A X leaves at once. The first run installs what it needs and
-downloads Debian packages from your apt sources (some minutes); later ones start in seconds."""
 
 # What has to be up, and what it has to answer: command in the guest and what its output has to contain.
 EXPECTED = {
@@ -26,18 +19,6 @@ EXPECTED = {
     "getty@tty1": ("cat /sys/fs/cgroup/rastos.service/getty@tty1/cgroup.procs", ""),
     "crun@demo": ("exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3", "Hello from a container"),
 }
-
-
-def arguments(argv):
-    p = argparse.ArgumentParser(prog="qemu/boot", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--check", action="store_true", help="nobody is there: wait for the services, look whether each answers, power off, check the disk; exit status 0 or 1")
-    p.add_argument("--memory", type=int, default=512, metavar="MB", help="memory of the machine (default %(default)s)")
-    p.add_argument("--append", default="", metavar="ARGS", help="more kernel arguments, e.g. --append 'rast.target=rescue'")
-    p.add_argument("--snapshot", type=int, metavar="N", help="boot snapshot N (0 or 1) in place of what the ledger says")
-    p.add_argument("--disk", default="throwaway", metavar="throwaway|keep|FILE", help="throwaway: changes are lost afterwards (default); keep: one disk, kept in the cache; FILE: that one, made when it is not there")
-    p.add_argument("--ssh", type=int, metavar="PORT", help="give the machine a network card, and forward this port of the loopback to its sshd")
-    p.add_argument("--accel", default="tcg", choices=("tcg", "kvm"), help="how QEMU runs it (default %(default)s: works everywhere)")
-    return p.parse_args(argv)
 
 
 def disk_for(choice, img, folder):
@@ -123,7 +104,7 @@ def _check_end(machine, report):
 def main(argv):
     args = arguments(argv)
     img = image.get("debian", vm.build_dir())
-    folder = tempfile.mkdtemp(prefix="rastos-boot-")
+    folder = cache.scratch("rastos-boot-")
     try:
         return check(args, img, folder) if args.check else interactive(args, img, folder)
     finally:

@@ -4,9 +4,12 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
@@ -86,6 +89,19 @@ def _remove_unused(paths):
         os.close(fd)
 
 
+SCRATCH_S = 3600
+
+
+def scratch(prefix, folder=None):
+    """A new folder for this process, in /tmp. Those that killed processes have left behind are removed."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    hold(path)
+    stale = [p for p in path.parent.glob(f"{prefix}*") if p != path and time.time() - p.stat().st_mtime > SCRATCH_S]
+    with contextlib.suppress(OSError):
+        _remove_unused(stale)
+    return path
+
+
 def remove_old(folder, keep):
     """Keep so many of the files of a folder, those written last."""
     for old in sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime)[:-keep]:
@@ -98,6 +114,15 @@ def lock(name):
     with open(root() / f".{name}.lock", "w") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
+
+
+def _advice(text):
+    """What a person may do about it."""
+    if "No space left on device" in text:
+        return f"\nThere is not enough room in {root()}: {shutil.disk_usage(root()).free >> 20} MB; all of qemu/boot needs 3 GB. Make room, or name another place in RASTOS_CACHE."
+    if re.search(r"Temporary failure resolving|Could not resolve|Could not connect|Unable to connect|Failed to fetch", text):
+        return "\nIs the network there, and are apt's sources right? What is finished is kept: run it again when they are."
+    return ""
 
 
 def artefact(kind, recipe, versions, make, what, keep=3):
@@ -118,10 +143,11 @@ def artefact(kind, recipe, versions, make, what, keep=3):
             make(tmp)
         except Failed as e:
             remove(tmp)
+            e = Failed(f"{what} could not be made: {e}{_advice(str(e))}")
             older = sorted(root().glob(f"{kind}-{recipe}-*"), key=lambda p: p.stat().st_mtime)
             if not older:
-                raise
-            say(f"could not make {what} anew, using what is there: {e}")
+                raise e from None
+            say(f"{e}\nGoing on with the older one that is there.")
             hold(older[-1])
             return older[-1]
         os.rename(tmp, final)
@@ -131,6 +157,8 @@ def artefact(kind, recipe, versions, make, what, keep=3):
 
 
 def remove(path):
+    if path in _held:
+        os.close(_held.pop(path))
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

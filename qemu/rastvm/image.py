@@ -1,9 +1,9 @@
 """Images: a kernel, an initramfs and a btrfs disk with two snapshots. Cached by content: unchanged parts are never made twice."""
+import contextlib
 import json
 import os
 import pathlib
 import shutil
-import tempfile
 
 from . import cache, disk, kernel, userland
 
@@ -150,8 +150,10 @@ def _make(kind, build):
     kern = kernel.get()
     base = _base(kind, kern)
     helpers = _helpers(build) if kind == "tiny" else []
-    with tempfile.TemporaryDirectory(prefix="rastos-install-") as work:
-        dest = pathlib.Path(work) / "dest"
+    with contextlib.ExitStack() as stack:
+        work = cache.scratch("rastos-install-")
+        stack.callback(cache.remove, work)
+        dest = work / "dest"
         dest.mkdir()
         installed(build, dest)
         rastinit = dest / "usr/lib/rastos/rastinit"

@@ -4,7 +4,6 @@ import pathlib
 import re
 import shutil
 import subprocess
-import tempfile
 
 from . import cache
 
@@ -36,16 +35,21 @@ def _sources():
 def _make_debian(tmp):
     packages = ",".join(cache.package_section("guest"))
     settings = HOST_SETTINGS.findall(cache.run("apt-config", "dump", "Acquire"))
-    with tempfile.TemporaryDirectory() as work:
-        sources = pathlib.Path(work) / "sources.list"
+    work = tmp.with_suffix(".work")  # a whole root tree: it must not stay when this is killed
+    cache.remove(work)
+    work.mkdir()
+    try:
+        sources = work / "sources.list"
         sources.write_text("\n".join(_sources()) + "\n")
-        argv = ["unshare", "-m", "--propagation", "private", "mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", f"--include={packages}"]
+        argv = ["env", f"TMPDIR={work}", "unshare", "-m", "--propagation", "private", "mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", f"--include={packages}"]
         argv += [f"--dpkgopt=path-exclude={d}" for d in DROP]
         argv += [f"--aptopt={found[0]}" for found in settings]
         # ssh's host keys are each machine's own, made at its first boot; machine-id likewise.
         argv += ["--customize-hook=rm -f $1/etc/ssh/ssh_host_* $1/etc/apt/apt.conf.d/99mmdebstrap $1/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
                  "--customize-hook=rm -rf $1/var/lib/apt/lists/* $1/var/cache/apt/*.bin $1/etc/machine-id", codename(), tmp, sources]
         cache.run(*argv)
+    finally:
+        cache.remove(work)
 
 
 def debian_tar():

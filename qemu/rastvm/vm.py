@@ -15,9 +15,7 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 
@@ -46,7 +44,7 @@ class VM:
         self.append, self.args, self.memory, self.drives, self.net, self.qemu, self.accel = append, args, memory, list(drives), net, list(qemu), accel
         self.deadline, self.autostart, self.root, self.recording, self.cold = deadline, start, root, None, cold
         self.image = image.get(kind, build_dir())
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="rastos-vm-", dir=os.environ.get("RASTOS_VM_DIR")))
+        self.dir = cache.scratch("rastos-vm-", os.environ.get("RASTOS_VM_DIR"))
         self.log_path = self.dir / "serial.log"
         if os.environ.get("RASTOS_LOG_DIR"):
             self.log_path = pathlib.Path(os.environ["RASTOS_LOG_DIR"]) / f"{name or self.dir.name}.serial.log"
@@ -212,7 +210,7 @@ class VM:
         if self.process:
             self.power_cut()
         if not os.environ.get("RASTOS_KEEP_VM"):
-            shutil.rmtree(self.dir, ignore_errors=True)
+            cache.remove(self.dir)
 
     # --- talking to it ---
     @property
