@@ -14,6 +14,8 @@
 #include "base/sys.h"
 #include "init/pid1.h"
 
+#define RENEW_TRIES 500 /* of a millisecond */
+
 static int write_file(const char *group, const char *file, const char *text)
 {
 	char path[256];
@@ -98,4 +100,17 @@ void groups_enter(const char *group)
 void groups_kill(const char *group)
 {
 	write_file(group, "cgroup.kill", "1");
+}
+
+/* Linux from 6.14 on kills what is born by CLONE_INTO_CGROUP into a cgroup that cgroup.kill was ever written to, when its parent lives in another one
+ * (kernel/cgroup/cgroup.c, cgroup_css_set_fork(): kill_seq is the parent's). */
+void groups_kill_and_renew(const char *group)
+{
+	char path[256];
+
+	groups_kill(group);
+	snprintf(path, sizeof(path), GROUP_ROOT "/%s", group);
+	for (int i = 0; i < RENEW_TRIES && rmdir(path) < 0 && errno == EBUSY; i++)
+		usleep(1000);
+	make(group);
 }

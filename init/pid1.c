@@ -385,7 +385,7 @@ static bool take_over(struct pid1 *p, const struct pid1_options *o)
 		return true;
 	console_say("the state of the PID 1 before could not be read (%s): starting a new supervisor; services go on, unsupervised until it knows them",
 		strerror(-r));
-	groups_kill(GROUP_RASTD);
+	groups_kill_and_renew(GROUP_RASTD);
 	return false;
 }
 

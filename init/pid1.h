@@ -120,6 +120,7 @@ void groups_make(void);
 void groups_enter(const char *group);                   /* for a forked child: itself */
 int  groups_open(const char *group);                    /* a descriptor of its folder, for CLONE_INTO_CGROUP */
 void groups_kill(const char *group);
+void groups_kill_and_renew(const char *group);                /* when processes are to be started in it again */
 
 /* setup.c: runs in a child; returns its exit status */
 int setup_run(const struct pid1 *p);

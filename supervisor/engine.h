@@ -89,6 +89,7 @@ struct svc {
 	uint8_t unchecked;           /* adopted on the word of the record */
 	uint8_t awaited;             /* adopted, gone, and its end not reported yet: 1 main, 2 aux */
 	uint8_t log_added;           /* the logger has its pipe */
+	uint8_t cgroup_ours;         /* made by this rastd, and cgroup.kill not written to since */
 	uint8_t cgroup_kept;         /* for the start that follows */
 	uint8_t consumer;            /* others write into its standard input */
 };

@@ -88,6 +88,7 @@ struct manager {
 	/* cgroups.c */
 	int cg_fd;                       /* <cgroup root>/rastos.service, -1: no cgroup v2 */
 	char *cg_path;
+	int kept_fd; uint32_t kept;      /* the cgroup of service `kept`, which died and is about to be started again */
 	int inotify_fd;
 	struct source *inotify_source;
 	struct { int wd; uint32_t i; } *watches; unsigned n_watches, cap_watches;

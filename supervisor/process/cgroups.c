@@ -40,7 +40,7 @@ static int on_inotify(struct source *src, int fd, uint32_t events, void *data);
 int cgroups_init(struct manager *m)
 {
 	struct statfs sf;
-	m->cg_fd = m->inotify_fd = -1;
+	m->cg_fd = m->inotify_fd = m->kept_fd = -1;
 	_cleanup_close_ int root = m->opt.no_cgroup ? -1 : open(m->opt.cgroup_root, O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || fstatfs(root, &sf) < 0 || sf.f_type != CGROUP2_SUPER_MAGIC) {
 		log_notice("no cgroup v2 at %s: services are held together by process groups only", m->opt.cgroup_root);
@@ -61,13 +61,30 @@ int cgroups_init(struct manager *m)
 	return loop_add_fd(m->loop, m->inotify_fd, EPOLLIN, on_inotify, m, &m->inotify_source);
 }
 
+/* The cgroup that was kept last is at hand: most often the next start is that service's. */
+static bool kept(const struct manager *m, uint32_t i)
+{
+	return m->kept_fd >= 0 && m->kept == i;
+}
+
+static void keep(struct manager *m, uint32_t i, int fd)
+{
+	closep(&m->kept_fd);
+	m->kept_fd = fd;
+	m->kept = i;
+}
+
 int cgroups_open(struct manager *m, struct svc *s)
 {
 	const char *name = nm(m, s);
 	s->cgroup_kept = 0;
+	if (kept(m, svc_index(&m->e, s)))
+		return take_fd(&m->kept_fd);
 	int r = sys_mkdirat(m->cg_fd, name, 0755);
 	if (r < 0 && r != -EEXIST)
 		return r;
+	if (r == 0) /* one that we find may have been killed by a former rastd */
+		s->cgroup_ours = 1;
 	int fd = sys_openat(m->cg_fd, name, O_DIRECTORY | O_PATH, 0);
 	if (fd >= 0 && r == 0 && cfg(&m->e, s)->n_cgroup)
 		cgroups_apply_keys(m, s);
@@ -134,30 +151,37 @@ static bool begins_with(int dir, const char *file, const char *text)
 	char buf[64];
 	_cleanup_close_ int fd = sys_openat(dir, file, O_RDONLY, 0);
 	ssize_t n = fd < 0 ? -1 : sys_read(fd, buf, sizeof(buf));
-	size_t want = strlen(text);
-	return n >= 0 && (want ? (size_t)n >= want && !memcmp(buf, text, want) : n == 0);
+	return n >= (ssize_t)strlen(text) && !memcmp(buf, text, strlen(text));
 }
 
-/* Nobody in it, and nothing that the last run may have made of it: groups below (each counts as a link), threaded, controllers passed on (no process may
- * be in it then), frozen. Documentation/admin-guide/cgroup-v2.rst */
-static bool as_good_as_new(struct manager *m, const char *name)
+/* Nobody in it, not frozen, and no groups below (each counts as a link). With processes in it the last run can't have made it threaded, nor one that
+ * passes controllers of domains on. Documentation/admin-guide/cgroup-v2.rst */
+static bool keep_if_as_new(struct manager *m, uint32_t i, const char *name)
 {
 	struct stat st;
-	_cleanup_close_ int dir = sys_openat(m->cg_fd, name, O_DIRECTORY | O_PATH, 0);
-	return dir >= 0 && fstat(dir, &st) == 0 && st.st_nlink == 2 && begins_with(dir, "cgroup.events", "populated 0\nfrozen 0\n") &&
-	       begins_with(dir, "cgroup.type", "domain\n") && begins_with(dir, "cgroup.subtree_control", "");
+	int dir = sys_openat(m->cg_fd, name, O_DIRECTORY | O_PATH, 0);
+	if (dir < 0)
+		return false;
+	if (fstat(dir, &st) == 0 && st.st_nlink == 2 && begins_with(dir, "cgroup.events", "populated 0\nfrozen 0\n")) {
+		keep(m, i, dir);
+		return true;
+	}
+	close(dir);
+	return false;
 }
 
 /* Keys are written into a new cgroup only, and counters that a limit acts upon begin anew with it. */
 static bool comes_back(const struct engine *e, const struct svc *s)
 {
-	return s->def->type == SVC_LONGRUN && s->def->restart != RESTART_NO && svc_has(s, F_WANT) && !svc_has(s, F_STOP_ASKED) && !e->no_restart &&
+	return s->def->type == SVC_LONGRUN && s->def->restart != RESTART_NO && s->cgroup_ours && svc_has(s, F_WANT) && !svc_has(s, F_STOP_ASKED) && !e->no_restart &&
 	       !cfg(e, s)->n_cgroup;
 }
 
 void cgroups_drop(struct manager *m, struct svc *s)
 {
 	s->cgroup_kept = 0;
+	if (kept(m, svc_index(&m->e, s)))
+		keep(m, NONE, -1);
 	if (m->cg_fd >= 0)
 		(void)sys_unlinkat(m->cg_fd, nm(m, s), AT_REMOVEDIR);
 }
@@ -175,7 +199,7 @@ bool cgroups_empty(struct engine *e, struct svc *s)
 {
 	struct manager *m = engine_manager(e);
 	uint32_t i = svc_index(e, s);
-	if (m->cg_fd >= 0 && comes_back(e, s) && as_good_as_new(m, nm(m, s))) {
+	if (m->cg_fd >= 0 && comes_back(e, s) && keep_if_as_new(m, i, nm(m, s))) {
 		s->cgroup_kept = 1;
 		unwatch(m, i);
 		return true;
@@ -215,6 +239,7 @@ void cgroups_kill(struct engine *e, struct svc *s)
 {
 	struct manager *m = engine_manager(e);
 	FAULT_POINT("killing");
+	s->cgroup_ours = 0;
 	if (m->cg_fd >= 0) {
 		int r = cgroup_kill(m->cg_fd, nm(m, s));
 		if (r < 0 && r != -ENOENT)

@@ -225,6 +225,7 @@ static const struct {
 int plan_child(void *data)
 {
 	struct plan *p = data;
+	p->ran = true;
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
 		if (steps[i].run(p) < 0) {
 			*p->err = (uint32_t)steps[i].step << 16 | (uint32_t)(errno & 0xffff);

@@ -162,6 +162,7 @@ static int make_cgroup(struct manager *m, struct svc *s, enum proc_kind kind, st
 {
 	if (m->cg_fd < 0)
 		return 0;
+	p->kept = s->cgroup_kept;
 	p->cgroup = cgroups_open(m, s);
 	return MIN(p->cgroup, 0);
 }

@@ -249,6 +249,31 @@ static void begun(struct manager *m, struct svc *s, enum proc_kind kind, pid_t p
 		log_err("service '%s': no memory to remember pid %d", nm(m, s), pid); /* found again by its cgroup when it ends */
 }
 
+static int renew_cgroup(struct manager *m, struct svc *s, struct plan *p)
+{
+	closep(&p->cgroup);
+	cgroups_drop(m, s);
+	p->kept = false;
+	p->cgroup = cgroups_open(m, s);
+	return MIN(p->cgroup, 0);
+}
+
+/* Linux from 6.14 on kills at birth what is born into a cgroup that cgroup.kill was ever written to, when its parent lives in another one
+ * (kernel/cgroup/cgroup.c, cgroup_css_set_fork(): kill_seq is the parent's). We don't keep a cgroup that we have killed; if somebody else has, we
+ * see a child that never ran. */
+static long clone_vforked(struct manager *m, struct svc *s, struct plan *p)
+{
+	struct state_record *rec = record(m, s);
+	long pid = clone_child(m, p, &rec->last_pid, p->cgroup, true);
+	if (pid <= 0 || p->ran || !p->kept)
+		return pid;
+	siginfo_t si;
+	sys_waitid(P_PID, (id_t)pid, &si, WEXITED);
+	rec->last_pid = 0;
+	int r = renew_cgroup(m, s, p);
+	return r < 0 ? r : clone_child(m, p, &rec->last_pid, p->cgroup, true);
+}
+
 static void start_forked(struct manager *m, struct svc *s, enum proc_kind kind, struct plan *p)
 {
 	int fds[2];
@@ -258,6 +283,8 @@ static void start_forked(struct manager *m, struct svc *s, enum proc_kind kind, 
 		return;
 	}
 	p->report_fd = fds[1];
+	if (p->kept) /* nothing would tell that it never ran */
+		(void)renew_cgroup(m, s, p);
 	long pid = clone_child(m, p, &record(m, s)->last_pid, p->cgroup, false);
 	close(fds[1]);
 	if (pid < 0) {
@@ -314,7 +341,7 @@ static void start_vforked(struct manager *m, struct svc *s, enum proc_kind kind,
 	struct state_record *rec = record(m, s);
 	uint64_t before = now_us();
 	share_files(m, p);
-	long pid = clone_child(m, p, &rec->last_pid, p->cgroup, true);
+	long pid = clone_vforked(m, s, p);
 	FAULT_POINT("cloned");
 	unshare_files(m, p);
 	if (pid < 0) {

@@ -40,6 +40,8 @@ struct plan {
 	int in, out;               /* become 0, and 1 and 2; borrowed */
 	const int *extra; unsigned n_extra; /* become 3, 4, ... in this order */
 	int notify_to, notify_fd;  /* write end that becomes descriptor notify_to, -1; owned */
+	bool kept;                 /* the cgroup is that of the last run */
+	volatile bool ran;         /* set by the child, whose memory is ours: it has come to its first instruction */
 	int cgroup, own_stdin;     /* its cgroup; what `in` is when it is a pipe; owned, -1 */
 	char *listen_pid;          /* room for the child to write its pid as text (LISTEN_PID=), NULL */
 	const char *tty;           /* opened and made the controlling terminal */

@@ -1,9 +1,10 @@
 /* floor: the least that starting services can cost. A bare loop that does a supervisor's work and nothing else.
  *
- *   floor oneshots|chain|longruns N HOW[+cgroup]
+ *   floor oneshots|chain|longruns N HOW[+cgroup][+session]
  *
  * HOW: fork, vfork, clone3 (PIDFD), clone3vm (VM|VFORK|PIDFD). +cgroup: a cgroup v2 of its own for each child, made before it, and the child
- * born in it (CLONE_INTO_CGROUP); removed when a oneshot has ended. Runs as PID 1 of the benchmark's namespaces, like the supervisors
+ * born in it (CLONE_INTO_CGROUP); removed when a oneshot has ended. +session: setsid(2) in the child, which also makes it a group of its own for the
+ * scheduler (autogroup, sched(7)): on a busy machine it then has to wait for its turn. Runs as PID 1 of the benchmark's namespaces, like the supervisors
  * it stands beside, and stays when it is done; a longrun that dies is started again at once: that is the floor of the restart latency. */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,7 @@ static const char *const how_names[] = { "fork", "vfork", "clone3", "clone3vm" }
 
 static struct {
 	enum how how;
-	bool cgroup, stay;
+	bool cgroup, session, stay;
 	unsigned n;
 	pid_t pid[BENCH_SLOTS];
 } g;
@@ -58,6 +59,13 @@ static int open_cgroup(unsigned i) {
 	return fd;
 }
 
+static void __attribute__((noreturn)) child(char **argv) {
+	if (g.session)
+		setsid();
+	execv(STAMP, argv);
+	_exit(127);
+}
+
 static __attribute__((noinline)) pid_t spawn_clone3(char **argv, int cgroup_fd, uint64_t flags) {
 	int pidfd = -1;
 	struct clone_args a = {
@@ -68,10 +76,8 @@ static __attribute__((noinline)) pid_t spawn_clone3(char **argv, int cgroup_fd, 
 	};
 	long pid = raw_clone3(&a, sizeof a);
 
-	if (pid == 0) {
-		execv(STAMP, argv);
-		_exit(127);
-	}
+	if (pid == 0)
+		child(argv);
 	if (pid < 0) {
 		errno = (int)-pid;
 		die("clone3");
@@ -87,10 +93,8 @@ static __attribute__((noinline)) pid_t spawn_fork(char **argv, bool v) {
 		pid = vfork();
 	else
 		pid = fork();
-	if (pid == 0) {
-		execv(STAMP, argv);
-		_exit(127);
-	}
+	if (pid == 0)
+		child(argv);
 	if (pid < 0)
 		die("fork");
 	return pid;
@@ -162,16 +166,18 @@ static const struct { const char *name; void (*run)(void); } modes[] = {
 };
 
 static int parse_how(char *s) {
-	char *plus = strchr(s, '+');
+	char *how = strsep(&s, "+");
 
-	if (plus) {
-		if (strcmp(plus, "+cgroup") != 0)
+	for (char *word; (word = strsep(&s, "+"));) {
+		if (strcmp(word, "cgroup") == 0)
+			g.cgroup = true;
+		else if (strcmp(word, "session") == 0)
+			g.session = true;
+		else
 			return -1;
-		*plus = 0;
-		g.cgroup = true;
 	}
 	for (unsigned i = 0; i < sizeof how_names / sizeof *how_names; i++)
-		if (strcmp(s, how_names[i]) == 0) {
+		if (strcmp(how, how_names[i]) == 0) {
 			g.how = (enum how)i;
 			return 0;
 		}
@@ -192,6 +198,6 @@ int main(int argc, char **argv) {
 				for (;;)
 					pause();
 			}
-	fprintf(stderr, "usage: floor oneshots|chain|longruns N fork|vfork|clone3|clone3vm[+cgroup]\n");
+	fprintf(stderr, "usage: floor oneshots|chain|longruns N fork|vfork|clone3|clone3vm[+cgroup][+session]\n");
 	return 2;
 }

@@ -143,6 +143,11 @@ class Machine:
         ours, _ = self.split()
         return sum(smaps_pss_kb(p) for p in ours), smaps_pss_kb(self.pid1), len(ours)
 
+    def run_kb(self):
+        """What the tmpfs on /run holds."""
+        fs = os.statvfs(f"/proc/{self.pid1}/root/run")
+        return (fs.f_blocks - fs.f_bfree) * fs.f_frsize // 1024
+
     def wakeups(self, seconds):
         """Context switches in so many seconds, beginning as soon as all has settled."""
         ours, _ = self.split()

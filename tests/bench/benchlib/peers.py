@@ -250,5 +250,5 @@ class Floor(Peer):
         return ["/bench/floor", kind, str(n), self.how]
 
 
-FLOORS = ("fork", "vfork", "clone3", "clone3vm", "clone3+cgroup", "clone3vm+cgroup")
+FLOORS = ("fork", "vfork", "clone3", "clone3vm", "clone3+cgroup", "clone3vm+cgroup", "clone3vm+cgroup+session")
 PEERS = (RastOS, RastOSLogged, Dinit, S6, S6Notify, Runit, Finit, Systemd, OpenRC)

@@ -42,6 +42,6 @@ def supervisors(results, a):
         for name, r in results.items():
             job = r["jobs"].get("longruns", {})
             if "pss_kb_per_service" in job:
-                rows.append([name, job["processes"], number(job["pss_kb_per_service"], 2), job["pss_kb_pid1"], number(job.get("restart_ms"), 2), job.get("wakeups", "-")])
-        parts.append(f"at {a.n} longruns\n\n" + markdown(["", "processes", "PSS KiB/service", "PSS KiB of PID 1", "restart ms, median", f"wakeups in {a.idle:.0f} s"], rows))
+                rows.append([name, job["processes"], number(job["pss_kb_per_service"], 2), number(job.get("run_kb_per_service"), 2), job["pss_kb_pid1"], number(job.get("restart_ms"), 2), job.get("wakeups", "-")])
+        parts.append(f"at {a.n} longruns\n\n" + markdown(["", "processes", "PSS KiB/service", "files in /run KiB/service", "PSS KiB of PID 1", "restart ms, median", f"wakeups in {a.idle:.0f} s"], rows))
     return "\n\n".join(parts)
