@@ -398,14 +398,14 @@ static void target_up(struct manager *m)
 void boot_check(struct manager *m)
 {
 	const struct boot_rec *b = &m->st.boot;
-	if ((b->phase != BOOT_STARTING && b->phase != BOOT_FAILED) || b->power || !m->g)
+	if ((b->phase != BOOT_STARTING && b->phase != BOOT_FAILED && b->phase != BOOT_UP) || b->power || !m->g)
 		return;
 	uint32_t i = graph_find(m->g, b->target);
 	if (i == NONE)
 		return;
-	if (m->e.s[i].r.state == ST_UP)
+	if (m->e.s[i].r.state == ST_UP && b->phase != BOOT_UP)
 		target_up(m);
-	else if (m->e.s[i].r.state == ST_FAILED && b->phase == BOOT_STARTING)
+	else if (m->e.s[i].r.state == ST_FAILED && b->phase != BOOT_FAILED) /* with BOOT_UP: what was up has not stayed up until it was settled */
 		target_failed(m, &m->e.s[i]);
 }
 

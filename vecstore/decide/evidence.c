@@ -9,7 +9,7 @@
 #include "base/mem.h"
 
 const struct decide_params decide_params_default = {
-	.m = 1.0f, .floor = 0.2f, .cap_own = 3.0f, .cap_fleet = 6.0f, .fleet_share = 0.6f, .k = 0.1f, .threshold = 0.6f,
+	.m = 1.0f, .prior = 0.5f, .floor = 0.2f, .cap_own = 3.0f, .cap_fleet = 6.0f, .fleet_share = 0.6f, .k = 0.1f, .threshold = 0.7f,
 	.transient = 0.02f, .again = 0.4f, .pair = 0.01f, .outside = 0.01f, .slip = 0.03f, .budget = 1,
 };
 
@@ -198,29 +198,35 @@ static void keep_near(struct risk *r, uint32_t i, float likeness, float w)
 }
 
 /* shared: of the question (rarity counted) and of the old change, both as sums of squares. */
-static void weigh(const struct evidence *ev, const struct decide_params *p, uint32_t i, float cover_new, float cover_old, struct risk *r, float *sum)
+struct sums { float wy, g, gy; }; /* sum of w y; the same of what is only remotely alike, for the prior */
+
+static void weigh(const struct evidence *ev, const struct decide_params *p, uint32_t i, float cover_new, float cover_old, struct risk *r, struct sums *sum)
 {
 	const struct ev_change *c = &ev->c[i];
 	float likeness = sqrtf(MIN(cover_new, 1.0f) * MIN(cover_old, 1.0f));
 	float mass = c->fleet ? MIN(c->ok + c->bad, p->cap_fleet) * p->fleet_share : MIN(c->ok + c->bad, p->cap_own);
 
+	float g = likeness * likeness * MIN(mass, 1.0f);
+	sum->g += g;
+	sum->gy += g * share(c);
 	if (likeness <= p->floor || mass <= 0)
 		return;
 	float x = (likeness - p->floor) / (1.0f - p->floor), w = x * x * mass;
 	r->weight += w;
-	*sum += w * share(c);
+	sum->wy += w * share(c);
 	keep_near(r, i, likeness, w);
 }
 
 /* The hits are in the order of the changes: for each change sum up what each question shares with it. */
 static int from_hits(const struct asking *a, const struct evidence *ev, const struct decide_params *p, const struct ev_tokens *q, size_t n, struct risk *ret)
 {
-	_cleanup_free_ float *acc = calloc(n * 4 + 1, sizeof(*acc)); /* shared new, shared old, norm of the question, sum of w y */
+	_cleanup_free_ float *acc = calloc(n * 3 + 1, sizeof(*acc)); /* shared new, shared old, norm of the question */
+	_cleanup_free_ struct sums *sum = calloc(n + 1, sizeof(*sum));
 	_cleanup_free_ uint32_t *touched = calloc(n + 1, sizeof(*touched)); /* questions that share something with the change at hand */
 
-	if (!acc || !touched)
+	if (!acc || !touched || !sum)
 		return -ENOMEM;
-	float *new = acc, *old = acc + n, *norm = acc + 2 * n, *sum = acc + 3 * n;
+	float *new = acc, *old = acc + n, *norm = acc + 2 * n;
 	for (size_t i = 0; i < n; i++)
 		for (uint32_t k = 0; k < q[i].n; k++) {
 			float w = q[i].t[k].weight * rarity(ev, find(a, q[i].t[k].hash)->df);
@@ -249,8 +255,10 @@ static int from_hits(const struct asking *a, const struct evidence *ev, const st
 		}
 	}
 	float b = evidence_base_rate(ev);
-	for (size_t i = 0; i < n; i++)
-		ret[i].p = (p->m * b + sum[i]) / (p->m + ret[i].weight);
+	for (size_t i = 0; i < n; i++) {
+		float prior = (p->prior * b + sum[i].gy) / (p->prior + sum[i].g);
+		ret[i].p = (p->m * prior + sum[i].wy) / (p->m + ret[i].weight);
+	}
 	return 0;
 }
 

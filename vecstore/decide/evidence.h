@@ -2,8 +2,9 @@
  *
  * Evidence is a list of changes, each a set of weighted token hashes (vecstore/embed/) with two masses: how much speaks for it (`ok`: it was
  * in a configuration that booted healthily) and against it (`bad`: the share of a failure that is put down to it). A new change's risk is
- *     p = (m b + sum w y) / (m + sum w)          y = bad / (ok + bad),  w = likeness^2 * mass
- * over what is like it; b is the base rate of all evidence. Likeness is the geometric mean of two coverages: how much of the new change is in
+ *     p = (m a + sum w y) / (m + sum w)          y = bad / (ok + bad),  w = likeness^2 * mass
+ * over what is like it. The prior a is the base rate b of all evidence, moved by what is only remotely alike (the same trend of a number,
+ * the same sort of value under a key with a word in common), which counts as no evidence. Likeness is the geometric mean of two coverages: how much of the new change is in
  * the old one (tokens weighed by how rare they are in this evidence), and how much of the old one is in the new one.
  * Pure: no files, no clock. The formulas and why: docs/decision.md. */
 #ifndef RAST_VECSTORE_EVIDENCE_H
@@ -38,7 +39,8 @@ struct evidence {
 
 /* How sure we want to be, and what is believed before anything is known. One set for all: decide_params_default, frozen by tests/bench/rollback. */
 struct decide_params {
-	float m;               /* weight of the base rate */
+	float m;               /* weight of the prior */
+	float prior;           /* weight of the base rate in it */
 	float floor;           /* likeness below this is chance */
 	float cap_own, cap_fleet; /* mass that one change of one's own, or of a pack, can have */
 	float fleet_share;     /* what evidence of others is worth */
