@@ -33,7 +33,7 @@ need_packages() {
 }
 
 # Where built images, kernels and userlands are kept: RASTOS_CACHE, or .cache in the source folder.
-cache_dir() { printf '%s\n' "${RASTOS_CACHE:-$top/.cache}"; }
+cache_dir() { realpath -m -- "${RASTOS_CACHE:-$top/.cache}"; }
 
 # build DIR [MESON OPTION...]: configure when that has not been done with the same options, and compile. Quiet unless it fails.
 build() {

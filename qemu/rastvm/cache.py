@@ -16,7 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def root():
-    path = pathlib.Path(os.environ.get("RASTOS_CACHE") or TOP / ".cache")
+    path = pathlib.Path(os.environ.get("RASTOS_CACHE") or TOP / ".cache").absolute()
     path.mkdir(parents=True, exist_ok=True)
     return path
 
