@@ -177,6 +177,9 @@ int cg_create(struct cgroup *cg, const struct oci_resources *res, struct err *e)
 		cg->none = true;
 		return 0;
 	}
+	if ((r == -EACCES || r == -EPERM) && geteuid() != 0)
+		return err_set(e, r, "linux.resources: limits need a cgroup that is user %u's: may not make %s/%s; have one delegated (rastd or systemd do that), or leave limits out",
+			(unsigned)geteuid(), cg->mount, cg->path);
 	if (r < 0)
 		return err_sys(e, r, "make the cgroup %s/%s", cg->mount, cg->path);
 	cg->fresh = made > 0;
