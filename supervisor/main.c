@@ -10,8 +10,8 @@ static struct {
 	bool standalone, no_logger, no_cgroup, no_mark, version;
 	const char *run_dir, *config_dirs, *enabled_dir, *cgroup_root, *log_dir, *target, *mask, *level, *cmdline, *libdir;
 } opts = {.run_dir = "/run/rastos",
-	.config_dirs = "/etc/rastos/services:" RAST_LIBDIR "/services",
-	.enabled_dir = "/etc/rastos/enabled",
+	.config_dirs = RAST_ETCDIR "/services:" RAST_LIBDIR "/services",
+	.enabled_dir = RAST_ETCDIR "/enabled",
 	.cgroup_root = "/sys/fs/cgroup",
 	.log_dir = "/var/log/rastos",
 	.cmdline = "/proc/cmdline",

@@ -8,7 +8,7 @@
 
 struct settings set = {
 	.run_dir = "/run/rastos",
-	.etc_dir = "/etc/rastos",
+	.etc_dir = RAST_ETCDIR,
 	.lib_dir = RAST_LIBDIR,
 	.log_dir = "/var/log/rastos",
 	.ledger = LEDGER_DEFAULT_PATH,
@@ -21,7 +21,7 @@ static const struct opt program_options[] = {
 	{"no-color", 0, OPT_FLAG, NULL, "no colours; NO_COLOR in the environment says the same", &text_no_color},
 	{"timeout", 't', OPT_DURATION, "TIME", "how long to wait for rastd (for ever)", &set.timeout_us},
 	{"run-dir", 0, OPT_STRING, "DIR", "where rastd's socket is (/run/rastos)", &set.run_dir},
-	{"etc-dir", 0, OPT_STRING, "DIR", "where services/ and enabled/ are (/etc/rastos)", &set.etc_dir},
+	{"etc-dir", 0, OPT_STRING, "DIR", "where services/ and enabled/ are (" RAST_ETCDIR ")", &set.etc_dir},
 	{"lib-dir", 0, OPT_STRING, "DIR", "where the distribution's services/ is", &set.lib_dir},
 	{"log-dir", 0, OPT_STRING, "DIR", "where the logs are (/var/log/rastos)", &set.log_dir},
 };

@@ -20,7 +20,7 @@ void warn_of_risk(void)
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
 
-	if (set.quiet || set.json || geteuid() != 0 || strcmp(set.etc_dir, "/etc/rastos") != 0 || access(STORE, R_OK) < 0 || access(PROGRAM, X_OK) < 0)
+	if (set.quiet || set.json || geteuid() != 0 || strcmp(set.etc_dir, RAST_ETCDIR) != 0 || access(STORE, R_OK) < 0 || access(PROGRAM, X_OK) < 0)
 		return;
 	if (posix_spawn_file_actions_init(&actions) != 0)
 		return;
