@@ -180,6 +180,12 @@ static float rarity(const struct evidence *ev, uint32_t df)
 	return logf(((float)ev->n + 50.0f) / ((float)df + 1.0f)) + 0.3f; /* as if there were 50 more: of a handful nothing is rare yet */
 }
 
+/* What most changes have tells nothing, and would cost the most. */
+static bool everywhere(const struct evidence *ev, uint32_t df)
+{
+	return ev->n > 200 && df > ev->n / 2;
+}
+
 /* --- likeness and risk --- */
 
 static void keep_near(struct risk *r, uint32_t i, float likeness, float w)
@@ -229,13 +235,16 @@ static int from_hits(const struct asking *a, const struct evidence *ev, const st
 	float *new = acc, *old = acc + n, *norm = acc + 2 * n;
 	for (size_t i = 0; i < n; i++)
 		for (uint32_t k = 0; k < q[i].n; k++) {
-			float w = q[i].t[k].weight * rarity(ev, find(a, q[i].t[k].hash)->df);
-			norm[i] += w * w;
+			uint32_t df = find(a, q[i].t[k].hash)->df;
+			float w = q[i].t[k].weight * rarity(ev, df);
+			norm[i] += everywhere(ev, df) ? 0 : w * w;
 		}
 	for (size_t h = 0; h < a->n_hits;) {
 		uint32_t c = a->hit[h].change, n_touched = 0;
 		for (; h < a->n_hits && a->hit[h].change == c; h++) {
 			const struct asked *s = &a->slot[a->hit[h].slot];
+			if (everywhere(ev, s->df))
+				continue;
 			float rare = rarity(ev, s->df);
 			for (uint32_t u = s->first; u != UINT32_MAX; u = a->use[u].next) {
 				uint32_t i = a->use[u].question;

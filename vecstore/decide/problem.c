@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "storage/decide.h"
 
+#define FOREIGN_ALL 2048u
 #define FOREIGN_MAX 64u /* a candidate that differs in more ways than this from both is not one that we know about */
 
 void suspects_free(struct suspects *s)
@@ -29,6 +30,15 @@ static size_t find_change(const struct knowledge *k, uint64_t subject, uint64_t 
 	return SIZE_MAX;
 }
 
+static void tokens_of_row(const struct knowledge *k, size_t i, struct ev_tokens *ret)
+{
+	const struct ev_change *c = &k->ev.c[i];
+
+	ret->n = c->n;
+	ret->norm2 = c->norm2;
+	memcpy(ret->t, k->ev.tokens + c->first, c->n * sizeof(struct ev_token));
+}
+
 static int add_suspect(const struct knowledge *k, struct suspects *s, uint64_t subject, uint64_t hash)
 {
 	if (s->n == SUSPECTS_MAX)
@@ -36,12 +46,8 @@ static int add_suspect(const struct knowledge *k, struct suspects *s, uint64_t s
 	size_t known = find_change(k, subject, hash);
 	s->row[s->n] = (struct state_row){subject, hash};
 	s->known[s->n] = known;
-	if (known != SIZE_MAX) {
-		const struct ev_change *c = &k->ev.c[known];
-		s->tokens[s->n].n = c->n;
-		s->tokens[s->n].norm2 = c->norm2;
-		memcpy(s->tokens[s->n].t, k->ev.tokens + c->first, c->n * sizeof(struct ev_token));
-	}
+	if (known != SIZE_MAX)
+		tokens_of_row(k, known, &s->tokens[s->n]);
 	s->n++;
 	return 0;
 }
@@ -158,58 +164,89 @@ static int look_back(struct problem *p, struct err *e)
 	return 0;
 }
 
-struct foreign { struct problem *p; const struct state *failed; struct ev_tokens *tokens; bool *data; uint32_t n, unknown; };
+/* What candidates have and neither the good nor the failed one has: each such thing once, however many have it. */
+struct foreign {
+	struct state_row *row;
+	struct ev_tokens *tokens;
+	struct risk *risk;
+	bool *data;                       /* it could touch data that the others live on */
+	uint32_t n, cap;
+	uint16_t (*of)[FOREIGN_MAX];      /* of candidate i */
+	uint16_t *count;                  /* FOREIGN_MAX + 1: too many */
+};
+
+struct finding { struct problem *p; struct foreign *f; unsigned candidate; };
 
 static int add_foreign(uint64_t subject, uint64_t good, uint64_t own, void *data)
 {
-	struct foreign *f = data;
+	struct finding *x = data;
+	struct foreign *f = x->f;
+	uint32_t k = 0;
 
-	if (own == state_hash_of(f->failed, subject) || own == 0)
+	if (own == state_hash_of(&x->p->failed, subject) || own == 0)
 		return 0;
-	if (f->n == FOREIGN_MAX)
+	if (f->count[x->candidate] >= FOREIGN_MAX)
 		return -E2BIG;
-	size_t known = find_change(&f->p->k, subject, own);
-	f->unknown += known == SIZE_MAX;
-	f->data[f->n] = known == SIZE_MAX || f->p->k.row[known].data;
-	if (known != SIZE_MAX) {
-		const struct ev_change *c = &f->p->k.ev.c[known];
-		f->tokens[f->n].n = c->n;
-		f->tokens[f->n].norm2 = c->norm2;
-		memcpy(f->tokens[f->n].t, f->p->k.ev.tokens + c->first, c->n * sizeof(struct ev_token));
+	while (k < f->n && (f->row[k].subject != subject || f->row[k].hash != own))
+		k++;
+	if (k == f->n) {
+		if (f->n == f->cap)
+			return -E2BIG;
+		size_t known = find_change(&x->p->k, subject, own);
+		f->row[f->n] = (struct state_row){subject, own};
+		f->data[f->n] = known == SIZE_MAX || x->p->k.row[known].data;
+		if (known != SIZE_MAX)
+			tokens_of_row(&x->p->k, known, &f->tokens[f->n]);
+		f->n++;
 	}
-	f->n++;
+	f->of[x->candidate][f->count[x->candidate]++] = (uint16_t)k;
 	return 0;
 }
 
-/* What the candidate has and neither the good nor the failed one has: its risk, and whether it could touch data that the others live on. */
-static int weigh_foreign(struct problem *p, const struct state *s, struct candidate *c)
+static void foreign_free(struct foreign *f)
 {
-	_cleanup_free_ struct ev_tokens *tokens = calloc(FOREIGN_MAX, sizeof(*tokens));
-	_cleanup_free_ struct risk *risk = calloc(FOREIGN_MAX, sizeof(*risk));
-	bool data[FOREIGN_MAX];
-	struct foreign f = {.p = p, .failed = &p->failed, .tokens = tokens, .data = data};
+	free(f->row);
+	free(f->tokens);
+	free(f->risk);
+	free(f->data);
+	free(f->of);
+	free(f->count);
+}
 
-	if (!tokens || !risk)
-		return -ENOMEM;
-	int r = each_difference(&p->good, s, add_foreign, &f);
-	if (r == -E2BIG) {
-		c->foreign = 1;
-		c->foreign_data = true;
-		return 0;
+static int foreign_make(struct foreign *f, unsigned candidates)
+{
+	f->cap = FOREIGN_ALL;
+	f->row = calloc(f->cap, sizeof(*f->row));
+	f->tokens = calloc(f->cap, sizeof(*f->tokens));
+	f->risk = calloc(f->cap, sizeof(*f->risk));
+	f->data = calloc(f->cap, sizeof(*f->data));
+	f->of = calloc(candidates + 1, sizeof(*f->of));
+	f->count = calloc(candidates + 1, sizeof(*f->count));
+	return f->row && f->tokens && f->risk && f->data && f->of && f->count ? 0 : -ENOMEM;
+}
+
+/* All of their risks in one pass over the evidence. */
+static int weigh_foreign(struct problem *p, struct foreign *f, unsigned candidates)
+{
+	int r = f->n ? evidence_risks(&p->k.ev, p->params, f->tokens, f->n, f->risk) : 0;
+
+	for (unsigned i = 0; r == 0 && i < candidates; i++) {
+		float works = 1;
+		if (f->count[i] > FOREIGN_MAX || p->c[i].foreign > 0)
+			continue; /* not known well enough: look_at_candidate has said so */
+		for (uint32_t k = 0; k < f->count[i]; k++) {
+			works *= 1.0f - f->risk[f->of[i][k]].p;
+			p->c[i].foreign_data |= f->data[f->of[i][k]] && !p->c[i].proven;
+		}
+		p->c[i].foreign = 1.0f - works;
 	}
-	r = evidence_risks(&p->k.ev, p->params, tokens, f.n, risk);
-	float works = 1;
-	for (uint32_t i = 0; r == 0 && i < f.n; i++) {
-		works *= 1.0f - risk[i].p;
-		c->foreign_data |= data[i] && !c->proven;
-	}
-	c->foreign = 1.0f - works;
 	return r;
 }
 
-static int look_at_candidate(struct problem *p, uint32_t snapshot, struct candidate *c, struct err *e)
+static int look_at_candidate(struct problem *p, struct foreign *f, unsigned index, uint32_t snapshot, struct err *e)
 {
 	_cleanup_state_ struct state s = {0};
+	struct candidate *c = &p->c[index];
 
 	c->snapshot = snapshot;
 	for (uint32_t i = 0; i < p->l->n; i++)
@@ -228,7 +265,13 @@ static int look_at_candidate(struct problem *p, uint32_t snapshot, struct candid
 	if (r < 0)
 		return r;
 	mark_suspects(p, &s, &c->has);
-	return weigh_foreign(p, &s, c);
+	r = each_difference(&p->good, &s, add_foreign, &(struct finding){p, f, index});
+	if (r == -E2BIG) {
+		f->count[index] = FOREIGN_MAX + 1;
+		c->foreign = 1;
+		c->foreign_data = true;
+	}
+	return 0;
 }
 
 static int load(struct problem *p, uint32_t good, uint32_t failed, struct err *e)
@@ -263,13 +306,19 @@ static int solve(struct problem *p, const uint32_t *candidates, unsigned n, uint
 		risks[j] = p->s.risk[j].p;
 		weights[j] = p->s.risk[j].weight;
 	}
-	int r = look_back(p, e);
+	struct foreign f = {0};
+	int r = foreign_make(&f, n);
+	if (r == 0)
+		r = look_back(p, e);
 	for (unsigned i = 0; r == 0 && i < n; i++) {
-		r = look_at_candidate(p, candidates[i], &p->c[i], e);
+		r = look_at_candidate(p, &f, i, candidates[i], e);
 		p->c[i].last_good = candidates[i] == otherwise;
 	}
+	if (r == 0)
+		r = weigh_foreign(p, &f, n);
+	foreign_free(&f);
 	if (r < 0)
-		return r;
+		return e && e->code ? r : err_sys(e, r, "weigh the candidates");
 	p->blame.suspect = p->s.blame;
 	blame_suspects(p->params, risks, p->s.n, p->seen, p->n_seen, &p->blame);
 	choose_candidate(p->params, &p->blame, weights, p->s.n, p->c, n, &p->choice);
