@@ -173,6 +173,8 @@ void graph_beam(const struct graph *g, const struct probe *q, uint32_t from, uin
 			continue;
 		}
 		b->at[cursor].node |= EXPANDED;
+		if (level == 0 && cursor + 1 < b->n) /* most likely the next one */
+			__builtin_prefetch(g->links + (size_t)(b->at[cursor + 1].node & ~EXPANDED) * 2 * g->m);
 		n = gather(g, b, node, level, code, fresh);
 		k->dots_at(code, n, q->code, g->stride, dot);
 		b->visited += n;

@@ -140,13 +140,14 @@ int page_get(const struct pages *p, uint64_t number, struct page *ret)
 	if (ret->n == 0 || (ret->flags == PAGE_BRANCH && ret->n < 2))
 		return -EBADMSG;
 	for (unsigned i = 0; i < ret->n; i++) { /* so that page_node can be quick and still be safe */
-		unsigned off = u16(at + PAGE_HEAD + 2 * i), end;
+		unsigned off = u16(at + PAGE_HEAD + 2 * i);
+		uint64_t end;
 		if (off < ret->upper || off + NODE_HEAD > p->psize)
 			return -EBADMSG;
-		end = off + NODE_HEAD + u16(at + off + 6);
+		end = (uint64_t)off + NODE_HEAD + u16(at + off + 6);
 		if (ret->flags == PAGE_LEAF)
 			end += u16(at + off + 4) & NODE_BIG ? 8 : u32(at + off);
-		if (end > p->psize || end < off)
+		if (end > p->psize)
 			return -EBADMSG;
 	}
 	return 0;

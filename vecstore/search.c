@@ -351,7 +351,7 @@ static bool graph_pays(const struct search *s)
 
 static int with_index(struct search *s)
 {
-	uint32_t want = (uint32_t)MIN(2ull * s->q->k + 10, s->x->h.n);
+	uint32_t want = (uint32_t)MIN(s->q->k + MAX(10ull, s->q->k / 2), s->x->h.n);
 	int r = -EAGAIN;
 
 	if (scratch_ready(s->t->s, s->c->d.dim, want) < 0)
