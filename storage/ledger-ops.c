@@ -167,8 +167,9 @@ void ledger_good(struct ledger *l, uint32_t snapshot)
 void ledger_failed(struct ledger *l, uint32_t snapshot, enum ledger_result why)
 {
 	struct ledger_entry *e = ledger_add(l, snapshot);
+	bool again = why == LEDGER_RESULT_FAILED && e->last_result == why && l->in_progress != snapshot; /* said twice in one boot, by a rastd that was restarted */
 
-	if (!exploratory(l, snapshot))
+	if (!again && !exploratory(l, snapshot))
 		count_failure(e);
 	e->last_result = (uint8_t)why;
 	judge_attempt(l, snapshot, why);

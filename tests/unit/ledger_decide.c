@@ -195,6 +195,25 @@ START_TEST(leaving_gives_back_no_try_that_was_not_spent)
 }
 END_TEST
 
+START_TEST(a_failure_that_is_said_twice_in_one_boot_counts_once)
+{
+	struct ledger l;
+
+	ledger_empty(&l);
+	ledger_deploy(&l, 1);
+	for (uint32_t boots = 1; boots <= 3; boots++) {
+		ledger_attempt(&l, 1);
+		ledger_failed(&l, 1, LEDGER_RESULT_FAILED);
+		ledger_failed(&l, 1, LEDGER_RESULT_FAILED);
+		ck_assert_uint_eq(ledger_find(&l, 1)->fails, boots);
+	}
+	ledger_attempt(&l, 1);
+	ledger_good(&l, 1);
+	ledger_failed(&l, 1, LEDGER_RESULT_FAILED); /* it was good, and then it was not */
+	ck_assert_uint_eq(ledger_find(&l, 1)->fails, 1);
+}
+END_TEST
+
 START_TEST(leaving_after_the_boot_was_judged_changes_nothing)
 {
 	struct ledger l, before;
@@ -439,7 +458,7 @@ END_TEST
 PROMISES("storage: decision", a_new_deployment_that_dies_gets_exactly_its_tries_then_the_last_good_one_boots,
 	a_proven_deployment_that_fails_in_a_row_falls_to_the_last_good_one, failures_that_are_not_in_a_row_unprove_nothing,
 	a_deployment_that_is_its_own_last_good_one_and_dies_gives_way_to_another_healthy_one,
-	shutting_down_before_the_boot_was_judged_costs_no_try_and_is_no_failure, leaving_gives_back_no_try_that_was_not_spent,
+	shutting_down_before_the_boot_was_judged_costs_no_try_and_is_no_failure, leaving_gives_back_no_try_that_was_not_spent, a_failure_that_is_said_twice_in_one_boot_counts_once,
 	leaving_after_the_boot_was_judged_changes_nothing, power_cycling_during_boot_counts_as_a_failure_up_to_the_tries,
 	what_cannot_be_mounted_is_skipped_in_the_same_boot, once_is_once_even_when_the_power_is_cut,
 	a_forced_snapshot_boots_and_spends_nobody_elses_try, a_forced_snapshot_that_is_not_there_does_not_keep_the_machine_from_booting,
