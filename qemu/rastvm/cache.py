@@ -2,6 +2,7 @@
 import contextlib
 import fcntl
 import hashlib
+import inspect
 import os
 import pathlib
 import re
@@ -163,6 +164,11 @@ def remove(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def source(*functions):
+    """The text of the functions that make something, as part of its recipe."""
+    return "".join(inspect.getsource(f) for f in functions)
 
 
 def package_section(*sections):

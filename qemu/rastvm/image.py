@@ -70,7 +70,7 @@ def _base(kind, kern):
                 shutil.copy(kern.modules / name, root / "usr/lib/modules" / kern.release)
             cache.run("depmod", "-b", root / "usr", kern.release)
         source = BUSYBOX.read_bytes()
-    recipe = cache.digest(kind, cache.HERE / "userland.py", cache.HERE / "disk.py", cache.HERE / "image.py", source, kern.path.name)
+    recipe = cache.digest(kind, cache.source(_base, userland.make_tiny, disk.make), source, kern.path.name, repr(kernel.TINY_MODULES))
 
     def make(tmp):
         disk.make(tmp, SIZES[kind], populate)
@@ -157,7 +157,7 @@ def _make(kind, build):
         dest.mkdir()
         installed(build, dest)
         rastinit = dest / "usr/lib/rastos/rastinit"
-        recipe = cache.digest(base.name, dest, OVERLAY, *helpers, kern.path.name, cache.HERE / "kernel.py")
+        recipe = cache.digest(base.name, dest, OVERLAY, *helpers, kern.path.name, *(cache.HERE / f for f in ("kernel.py", "image.py", "disk.py", "userland.py")))
 
         def make(tmp):
             tmp.mkdir()

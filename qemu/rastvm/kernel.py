@@ -143,5 +143,5 @@ def _only(path, index, chosen):
 
 def get():
     versions = cache.candidate_versions([META])
-    path = cache.artefact("kernel", cache.digest(META, cache.HERE / "kernel.py"), cache.digest(versions), _make, "the kernel (Debian's cloud kernel, unpacked)")
+    path = cache.artefact("kernel", cache.digest(META, cache.source(_make, vmlinux_of)), cache.digest(versions), _make, "the kernel (Debian's cloud kernel, unpacked)")
     return Kernel(path)

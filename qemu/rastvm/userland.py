@@ -56,7 +56,7 @@ def debian_tar():
     """Path of the Debian userland, a tar."""
     names = cache.package_section("guest")
     versions = cache.candidate_versions(names)
-    recipe = cache.digest(",".join(names), cache.HERE / "userland.py", codename())
+    recipe = cache.digest(",".join(names), cache.source(_make_debian, _sources), codename())
     return cache.artefact("debian", recipe, cache.digest(versions), _make_debian, f"the Debian userland ({len(names)} packages and what they need; a few minutes)")
 
 
