@@ -74,6 +74,15 @@ static void keep(struct manager *m, uint32_t i, int fd)
 	m->kept = i;
 }
 
+static bool removed(struct manager *m, const char *name)
+{
+	int r = sys_unlinkat(m->cg_fd, name, AT_REMOVEDIR);
+	if (r == 0 || r == -ENOENT)
+		return true;
+	/* EBUSY: processes, or child cgroups that the service has made and left */
+	return cgroup_populated(m->cg_fd, name) == 0 && cgroup_remove(m->cg_fd, name) == 0;
+}
+
 int cgroups_open(struct manager *m, struct svc *s)
 {
 	const char *name = nm(m, s);
@@ -81,9 +90,11 @@ int cgroups_open(struct manager *m, struct svc *s)
 	if (kept(m, svc_index(&m->e, s)))
 		return take_fd(&m->kept_fd);
 	int r = sys_mkdirat(m->cg_fd, name, 0755);
+	if (r == -EEXIST && !s->cgroup_ours && removed(m, name)) /* one that we find may have been killed by a former rastd: whatever is born there dies */
+		r = sys_mkdirat(m->cg_fd, name, 0755);
 	if (r < 0 && r != -EEXIST)
 		return r;
-	if (r == 0) /* one that we find may have been killed by a former rastd */
+	if (r == 0)
 		s->cgroup_ours = 1;
 	int fd = sys_openat(m->cg_fd, name, O_DIRECTORY | O_PATH, 0);
 	if (fd >= 0 && r == 0 && cfg(&m->e, s)->n_cgroup)
@@ -184,15 +195,6 @@ void cgroups_drop(struct manager *m, struct svc *s)
 		keep(m, NONE, -1);
 	if (m->cg_fd >= 0)
 		(void)sys_unlinkat(m->cg_fd, nm(m, s), AT_REMOVEDIR);
-}
-
-static bool removed(struct manager *m, const char *name)
-{
-	int r = sys_unlinkat(m->cg_fd, name, AT_REMOVEDIR);
-	if (r == 0 || r == -ENOENT)
-		return true;
-	/* EBUSY: processes, or child cgroups that the service has made and left */
-	return cgroup_populated(m->cg_fd, name) == 0 && cgroup_remove(m->cg_fd, name) == 0;
 }
 
 bool cgroups_empty(struct engine *e, struct svc *s)

@@ -185,6 +185,16 @@ def pid_1_keeps_the_machine_alive_after_a_fault_of_its_own():
         assert m.state("a") == "up"
 
 
+def a_cgroup_that_was_killed_by_somebody_else_takes_processes_again():
+    with Machine({"a.ini": "[service]\ntype = longrun\nexec = sleep 1000\n# off\n"}) as m:
+        m.booted()
+        m.sh("mkdir /sys/fs/cgroup/rastos.service/a && echo 1 > /sys/fs/cgroup/rastos.service/a/cgroup.kill", check=True)
+        m.ctl("start", "a")
+        time.sleep(0.3)
+        s = m.service("a")
+        assert s["state"] == "up" and s["restarts"] == 0, s
+
+
 def shutdown_ends_and_names_the_service_that_held_it_up():
     s = "[service]\ntype = longrun\nexec = sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n[stop]\ntimeout = 2s\n"
     with Machine({"stubborn.ini": s}) as m:
@@ -198,4 +208,4 @@ def shutdown_ends_and_names_the_service_that_held_it_up():
 if __name__ == "__main__":
     run([killing_rastd_again_and_again_loses_no_service_no_exit_and_no_line, killing_the_logger_again_and_again_loses_and_doubles_no_line, killing_both_at_once_loses_nothing,
          reexec_upgrades_rastd_in_place_with_no_service_noticing, a_service_that_dies_while_rastd_is_away_is_noticed_with_its_status, pid_1_survives_ten_thousand_orphans,
-         pid_1_keeps_the_machine_alive_after_a_fault_of_its_own, shutdown_ends_and_names_the_service_that_held_it_up])
+         pid_1_keeps_the_machine_alive_after_a_fault_of_its_own, a_cgroup_that_was_killed_by_somebody_else_takes_processes_again, shutdown_ends_and_names_the_service_that_held_it_up])
