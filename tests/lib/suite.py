@@ -319,7 +319,15 @@ The last line says `N passed, N failed, N skipped`; the exit status is 1 when on
     p.add_argument("--list", action="store_true", help="print the tasks' names")
     p.add_argument("--jobs", type=int, default=max(2, CPUS), metavar="N", help="how many at a time (default %(default)s)")
     p.add_argument("--no-vm", action="store_true", help="leave the VM tests out")
-    return p.parse_args()
+    args = p.parse_args()
+    if args.jobs < 1:
+        p.error("--jobs: at least one at a time")
+    for pattern in args.only or ():
+        try:
+            re.compile(pattern)
+        except re.error as e:
+            p.error(f"--only: '{pattern}' is no regular expression: {e}")
+    return args
 
 
 def wanted(tasks, args):
@@ -373,10 +381,10 @@ def main():
     LOGS.mkdir(parents=True, exist_ok=True)
     suite = Suite()
     began = time.monotonic()
-    for kind in [k for k in BUILDS if any(k in t.needs for t in tasks)]:
-        build(suite, kind)  # each gets the whole machine: a task that waits for another's build would keep a place for nothing
     pool = concurrent.futures.ThreadPoolExecutor(args.jobs)
     try:
+        for kind in [k for k in BUILDS if any(k in t.needs for t in tasks)]:
+            build(suite, kind)  # each gets the whole machine: a task that waits for another's build would keep a place for nothing
         known = last_times()
         futures = [pool.submit(run_task, suite, t) for t in sorted(tasks, key=lambda t: -known.get(t.name, [t.seconds])[0])]
         concurrent.futures.wait(futures)
