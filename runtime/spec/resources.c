@@ -171,7 +171,7 @@ static const struct field cpu_fields[] = {
 static TABLE(cpu, check_cpu);
 
 static const struct field pids_fields[] = {
-	{ "limit", K_OPT_I64, 0, R(pids_limit), .min = -1, .max = INT64_MAX, .help = "pids.max; -1 is \"max\"" },
+	{ "limit", K_OPT_I64, 0, R(pids_limit), .min = -1, .max = INT64_MAX, .help = "pids.max; 0 and -1 are \"max\"" },
 };
 static TABLE(pids, NULL);
 

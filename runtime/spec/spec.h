@@ -230,7 +230,7 @@ struct oci_resources { /* linux.resources, and the file of `update`: what is not
 	struct oci_u64 cpu_shares, cpu_burst, cpu_period;
 	struct oci_i64 cpu_quota, cpu_idle; /* quota: microseconds, -1: none */
 	const char *cpuset_cpus, *cpuset_mems; /* NULL: not given */
-	struct oci_i64 pids_limit;          /* -1: none; 0 is a limit */
+	struct oci_i64 pids_limit;          /* 0 and -1: none */
 	struct oci_u64 io_weight;           /* blkio's 10 to 1000 */
 	struct oci_io_devices io_weight_device, io_rbps, io_wbps, io_riops, io_wiops;
 	struct oci_hugepage *hugepages;
