@@ -119,6 +119,8 @@ def numpy_arrays_go_out_and_in(s, tmp):
     s.run(OK, "create", "d", "--dim", 3)
     s.run(OK, "import-npy", "d", tmp / "a.npy", "--ids", tmp / "ids")
     assert [r["vector"] for r in s.lines("each", "d", "--vectors")] == [r["vector"] for r in s.lines("each", "c", "--vectors")]
+    s.run(OK, "import-npy", "c", tmp / "a.npy", "--ids", tmp / "ids")
+    assert s.lines("get", "c", "r3")[0]["meta"] == {"kind": "odd", "n": 3}
     s.run(OK, "create", "e", "--dim", 2)
     s.run(USAGE, "import-npy", "e", tmp / "a.npy")
 

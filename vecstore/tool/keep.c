@@ -134,6 +134,17 @@ VERB(import)
 
 /* --- .npy --- */
 
+/* A record that is there keeps its metadata. */
+static int put_vector(struct session *x, const char *coll, const char *id, const float *v)
+{
+	_cleanup_vs_meta_ struct vs_meta m = { 0 };
+	struct vs_record rec;
+
+	if (vs_get(x->t, coll, id, &rec, NULL) == 0 && rec.meta.n && buf_add(&m.b, rec.meta.data, rec.meta.n) < 0)
+		m.failed = -ENOMEM;
+	return vs_put(x->t, coll, VS_UPSERT, id, v, &m, &x->e);
+}
+
 static int put_rows(struct session *x, const char *coll, const struct vs_npy *npy, FILE *ids)
 {
 	_cleanup_free_ float *v = malloc(4ul * npy->dim);
@@ -149,7 +160,7 @@ static int put_rows(struct session *x, const char *coll, const struct vs_npy *np
 			line[strcspn(line, "\n")] = 0;
 		}
 		vs_npy_row(npy, i, v);
-		if (vs_put(x->t, coll, VS_UPSERT, ids ? line : number, v, NULL, &x->e) < 0)
+		if (put_vector(x, coll, ids ? line : number, v) < 0)
 			return fail_err(&x->e);
 	}
 	return v ? ST_OK : fail(ST_FAILED, "out of memory");
