@@ -2,6 +2,7 @@
 import argparse
 import ast
 import concurrent.futures
+import functools
 import hashlib
 import json
 import os
@@ -257,14 +258,41 @@ def fuzzer(path):
     return Task(f"fuzz/{name}", ["clang"], work, FUZZ_SECONDS + 2)
 
 
+@functools.cache
+def headers_of():
+    """Source file -> those of our files that it includes, as the compiler has told ninja."""
+    found, name = {}, None
+    for line in subprocess.run(["ninja", "-C", OUT / "clang", "-t", "deps"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False).stdout.decode().splitlines():
+        if not line.startswith("    "):
+            name = None
+            continue
+        path = pathlib.Path(os.path.normpath((OUT / "clang").resolve() / line.strip()))
+        if not path.is_relative_to(TOP) or not path.exists():
+            continue
+        name = name or path  # the source comes before what it includes
+        if name.suffix == ".c":
+            found.setdefault(name, set()).add(path)
+    return found
+
+
+@functools.cache
+def content(path):
+    return path.read_bytes()
+
+
+def tidy_key(f):
+    """What decides on the verdict: the file, what it includes, the checks. Without a list of what it includes, all headers."""
+    headers = headers_of().get(f) or {p for p in TOP.glob("*/**/*.h") if not p.is_relative_to(OUT)}
+    return hashlib.sha256(b"\0".join(str(p.relative_to(TOP)).encode() + b"\0" + content(p) for p in sorted({f, TOP / ".clang-tidy", *headers}))).hexdigest()[:24]
+
+
 def tidy(files, part, parts):
     """clang-tidy over some of the files. What was clean, with the same headers and checks, is not looked at again."""
     def work(suite):
         began = time.monotonic()
         good = cache.root() / "tidy"
         good.mkdir(exist_ok=True)
-        headers = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(TOP.glob("*/**/*.h")) if not p.is_relative_to(OUT)) + (TOP / ".clang-tidy").read_bytes()).digest()
-        stamps = {f: good / hashlib.sha256(headers + f.read_bytes() + str(f.relative_to(TOP)).encode()).hexdigest()[:24] for f in files}
+        stamps = {f: good / tidy_key(f) for f in files}
         todo = [f for f, s in stamps.items() if not s.exists()]
         points, log = [], LOGS / f"tidy-{part}.log"
         for f in todo:
