@@ -33,6 +33,7 @@ struct rast_commands {
 };
 extern const struct rast_commands rast_image; /* image.c */
 extern const struct rast_commands rast_history; /* history.c */
+extern const struct rast_commands rast_fleet;   /* fleet.c */
 
 /* Print "rast: text" to stderr; returns status. */
 int rast_error(int status, const char *fmt, ...) _printf_(2, 3);

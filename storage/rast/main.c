@@ -9,6 +9,7 @@
 static const struct rast_commands *const parts[] = {
 	&rast_image,
 	&rast_history,
+	&rast_fleet,
 };
 
 struct rast_settings rast;

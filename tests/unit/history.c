@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 #include "vecstore/decide/problem.h"
 #include "vecstore/history/history.h"
+#include "vecstore/history/pack.h"
 
 /* --- secrets --- */
 
@@ -307,7 +308,60 @@ START_TEST(what_the_ledger_knows_of_boots_that_died_is_taken_over_once)
 }
 END_TEST
 
-PROMISES("history", no_credential_gets_past_the_redaction_whatever_way_it_is_written, what_is_no_credential_stays_as_it_is, equal_secrets_have_equal_hashes_on_one_machine_and_others_on_another,
+START_TEST(a_pack_is_believed_only_as_it_was_signed_and_counts_as_evidence_of_others)
+{
+	char key[128], pub[128], cmd[600], signer[256];
+	_cleanup_buf_ struct buf rows = {0}, pack = {0};
+	const void *part;
+	uint32_t n;
+	size_t len;
+	begin();
+	uint32_t good = record(1, "nginx 1.0\n", "a=1\n", 1, LEDGER_RESULT_GOOD);
+	for (uint64_t b = 2; b < 5; b++)
+		record(2, "nginx 2.0\n", "a=1\n", b, LEDGER_RESULT_FAILED);
+	record(1, "nginx 1.0\n", "a=1\n", 5, LEDGER_RESULT_GOOD);
+	snprintf(key, sizeof(key), "%s/key", test_dir_path);
+	snprintf(pub, sizeof(pub), "%s/keys", test_dir_path);
+	snprintf(cmd, sizeof(cmd), "mkdir %s && openssl genpkey -algorithm ed25519 -out %s 2>/dev/null && openssl pkey -in %s -pubout -out %s/a.pem", pub, key, key, pub);
+	ck_assert_int_eq(system(cmd), 0);
+	OK(history_begin(&h, HISTORY_READ, &e));
+	OK(pack_rows(&h, &rows, &n, &e));
+	history_abort(&h);
+	ck_assert_uint_eq(n, 1);
+	OK(pack_sign(&rows, 1, key, &pack, &e));
+	OK(pack_verify(pack.data, pack.len, pub, &part, &len, signer, &e));
+	ck_assert_str_eq(signer, "a.pem");
+	for (size_t i = 0; i < pack.len; i++) { /* any bit of it */
+		pack.data[i] ^= 4;
+		ck_assert_int_lt(pack_verify(pack.data, pack.len, pub, &part, &len, signer, &e), 0);
+		err_clear(&e);
+		e = (struct err){0};
+		pack.data[i] ^= 4;
+	}
+	for (size_t i = 0; i < pack.len; i++) {
+		ck_assert_int_lt(pack_verify(pack.data, i, pub, &part, &len, signer, &e), 0);
+		err_clear(&e);
+		e = (struct err){0};
+	}
+	/* another machine, which has seen nothing of the sort */
+	history_close(&h);
+	snprintf(cmd, sizeof(cmd), "%s/other", test_dir_path);
+	OK(history_open(&h, cmd, HISTORY_WRITE, &e));
+	good = record(1, "nginx 1.0\n", "b=1\n", 1, LEDGER_RESULT_GOOD);
+	struct risk_report before = risk_of(good, "nginx 2.0\n", "b=1\n");
+	OK(pack_verify(pack.data, pack.len, pub, &part, &len, signer, &e));
+	OK(history_begin(&h, HISTORY_WRITE, &e));
+	OK(pack_put(&h, "other", part, len, &e));
+	OK(history_commit(&h, &e));
+	struct risk_report after = risk_of(good, "nginx 2.0\n", "b=1\n");
+	ck_assert(after.total > 0.4f && after.total > before.total && after.line[0].near_fleet[0]);
+	risk_report_free(&before);
+	risk_report_free(&after);
+	end();
+}
+END_TEST
+
+PROMISES("history", a_pack_is_believed_only_as_it_was_signed_and_counts_as_evidence_of_others, no_credential_gets_past_the_redaction_whatever_way_it_is_written, what_is_no_credential_stays_as_it_is, equal_secrets_have_equal_hashes_on_one_machine_and_others_on_another,
 	secrets_come_back_from_the_file_as_it_is_now_and_only_the_same_ones, the_same_configuration_is_one_version_and_its_documents_are_kept_once,
 	an_outcome_that_is_told_twice_counts_once_and_a_later_judgement_replaces_the_first, a_change_that_failed_is_blamed_and_warned_about_when_it_comes_again,
 	the_store_decides_for_the_newest_snapshot_without_the_change_that_failed_before, forgetting_keeps_what_exists_and_what_was_learned,

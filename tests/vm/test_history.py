@@ -104,7 +104,7 @@ def _damage(kind, folder):
     elif kind == "every page":
         raw = bytearray(data.read_bytes())
         for page in range(2, size // 4096):
-            raw[page * 4096 + 100:page * 4096 + 140] = b"\xa5" * 40
+            raw[page * 4096 + 16:(page + 1) * 4096] = b"\xa5" * 4080
         data.write_bytes(raw)
     elif kind == "a pipe, which hangs":
         data.unlink()
