@@ -1,4 +1,4 @@
-/* control.h: what the files behind the Varlink interface share: control.c (methods), json.c (how things look), jobs.c (answers that wait), events.c. */
+/* control.h: what the files behind the Varlink interface share: control.c (the table and the socket), look.c and change.c (methods), args.c (their arguments), json.c (how things look), jobs.c (answers that wait), events.c. */
 #ifndef RAST_SUPERVISOR_CONTROL_H
 #define RAST_SUPERVISOR_CONTROL_H
 
@@ -6,6 +6,32 @@
 #include "supervisor/manager.h"
 
 #define IFACE "io.rastos.Supervisor"
+
+/* args.c */
+struct ids { uint32_t *v, n; };
+static inline void ids_free(struct ids *i) { free(i->v); }
+#define _cleanup_ids_ _cleanup_(ids_free)
+bool arg_flag(json_t *p, const char *key, bool def);
+/* The indexes of an array of names; without one: all services if `all`. 1: an error was answered. */
+int arg_names(struct manager *m, struct varlink_call *c, json_t *a, bool all, struct ids *ret);
+int arg_name(struct manager *m, struct varlink_call *c, json_t *p, uint32_t *ret); /* of the parameter `name` */
+int answer_no_such(struct manager *m, struct varlink_call *c, const char *name);
+int answer_bad(struct varlink_call *c, const char *which, const char *text);
+int answer_busy(struct varlink_call *c, const char *what);
+
+/* look.c, change.c: methods, for control.c's table */
+#define METHOD(name) int method_##name(struct varlink_call *c, json_t *p, void *data)
+METHOD(ping);
+METHOD(list);
+METHOD(status);
+METHOD(tree);
+METHOD(start);
+METHOD(stop);
+METHOD(restart);
+METHOD(isolate);
+METHOD(reload);
+METHOD(reset);
+METHOD(send_signal);
 
 /* json.c: all return new references, NULL without memory */
 json_t *json_service(struct manager *m, const struct svc *s);
