@@ -31,7 +31,7 @@ struct rt_request {
 	const char *cgroup_path; /* that cgroup's folder, absolute; NULL: not known. For a cgroup mount without a cgroup namespace */
 	int stdio[3];            /* become 0, 1, 2; -1: the caller's own. Ignored with a terminal */
 	int console_socket;      /* process.terminal: the terminal's master is sent here (SCM_RIGHTS); -1: it comes back in struct rt_child */
-	const int *fds;          /* become 3, 4, ... in this order (LISTEN_FDS, --preserve-fds); all others are closed */
+	const int *fds;          /* become 3, 4, ... in this order (LISTEN_FDS, --preserve-fds), -1 leaves one out; all others are closed */
 	size_t n_fds;
 	unsigned listen_fds;     /* >= 1: LISTEN_FDS and LISTEN_PID are put into the environment */
 	const char *notify_socket; /* a socket of the host, bound into the container as /run/notify/notify, which NOTIFY_SOCKET then names */

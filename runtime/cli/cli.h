@@ -22,6 +22,7 @@ int log_open(void); /* after the options are parsed; 0 or exit status */
 int protect_self(char **argv, struct err *e);
 
 /* Wait for a process of ours in the foreground: forward signals, connect terminals (master -1: none). Its exit status, 128 + signal. */
+void foreground_block(void); /* before the process is made: signals wait for foreground() from then on */
 int foreground(const struct rt_child *child, struct err *e);
 
 typedef int verb_fn(int argc, char **argv, void *data);

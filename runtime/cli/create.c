@@ -96,6 +96,8 @@ int cmd_run(int argc, char **argv, void *data)
 
 	if (r == 0 && !detach && !no_subreaper)
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (!detach)
+		foreground_block();
 	if (r == 0)
 		r = container_create(&o, &c, &run, &e);
 	if (r < 0)

@@ -51,6 +51,8 @@ int cmd_exec(int argc, char **argv, void *data)
 	o.env = env;
 	o.caps = caps;
 	o.gids = gids;
+	if (!detach)
+		foreground_block();
 	r = preserved_find((unsigned)preserve_fds, &o.preserve, &e);
 	if (r == 0)
 		r = container_open(cli.root, argv[1], false, &c, &e);

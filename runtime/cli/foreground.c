@@ -21,7 +21,7 @@ struct front {
 	bool input_done;
 };
 
-static void block_signals(sigset_t *set)
+static void our_signals(sigset_t *set)
 {
 	sigfillset(set);
 	sigdelset(set, SIGSEGV);
@@ -32,7 +32,15 @@ static void block_signals(sigset_t *set)
 	sigdelset(set, SIGTTOU);
 	sigdelset(set, SIGTTIN);
 	sigdelset(set, SIGTSTP);
-	sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+/* A signal that comes when the program already runs and we don't wait yet must not end us. The container's process takes the mask off again. */
+void foreground_block(void)
+{
+	sigset_t set;
+
+	our_signals(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 static void copy_size(const struct front *f)
@@ -127,7 +135,8 @@ int foreground(const struct rt_child *child, struct err *e)
 	sigset_t set;
 	int r;
 
-	block_signals(&set);
+	foreground_block();
+	our_signals(&set);
 	f.signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (f.signals < 0)
 		return err_sys(e, -errno, "signalfd");

@@ -47,6 +47,8 @@ int cmd_state(int argc, char **argv, void *data)
 	if (log_open() != 0)
 		return 1;
 	r = container_open(cli.root, argv[1], false, &c, &e);
+	if (r == 0 && container_status(&c) == STATUS_CREATING) /* as runc has it: who waits for the container asks until there is an answer */
+		r = err_set(&e, -ENOENT, "container \"%s\" does not exist yet: it is being created", argv[1]);
 	if (r == 0)
 		text = container_state_json(&c, &e);
 	if (!text)

@@ -10,6 +10,7 @@
 /* The descriptors from 3 on that are to be passed on: n and LISTEN_FDS of the environment. To be called before anything of ours is open. */
 struct preserved {
 	unsigned n, listen;
+	bool gap[256]; /* nobody had it open: kept so */
 };
 
 struct create { /* zero-initialise */

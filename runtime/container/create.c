@@ -250,5 +250,10 @@ int container_start(struct container *c, struct err *e)
 	if (r == 0)
 		r = rt_start_at(c->dir, "start", c->spec, c->st.id, c->st.bundle, c->st.pid, e);
 	container_started(c);
-	return r < 0 ? r : after_start(c, e);
+	if (r < 0)
+		return r;
+	r = after_start(c, e);
+	if (r < 0)
+		container_delete(c, true, NULL);
+	return r;
 }

@@ -86,16 +86,22 @@ int preserved_find(unsigned n, struct preserved *ret, struct err *e)
 	ret->n = n + ret->listen;
 	if (ret->n > 256)
 		return err_set(e, -E2BIG, "more than 256 descriptors are to be passed on");
-	for (int fd = 3; fd < 3 + (int)ret->n; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			return err_set(e, -EBADF, "descriptor %d is to be passed on but isn't open (--preserve-fds, LISTEN_FDS)", fd);
+	/* What is free is filled, so that nothing of ours gets a number that the container is given; the child closes it. */
+	for (unsigned i = 0; i < ret->n; i++) {
+		int fd = 3 + (int)i;
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		ret->gap[i] = true;
+		if (dup3(2, fd, O_CLOEXEC) < 0 && dup3(0, fd, O_CLOEXEC) < 0)
+			return err_sys(e, -errno, "keeping descriptor %d free (--preserve-fds)", fd);
+	}
 	return 0;
 }
 
 void preserved_put(const struct preserved *p, int fds[256], struct rt_request *rq)
 {
 	for (unsigned i = 0; i < p->n; i++)
-		fds[i] = 3 + (int)i;
+		fds[i] = p->gap[i] ? -1 : 3 + (int)i;
 	rq->fds = fds;
 	rq->n_fds = p->n;
 	rq->listen_fds = p->listen;

@@ -88,7 +88,7 @@ static _Noreturn void run_child(const struct oci_hook *h, int in)
 	else
 		dup2(in, 0);
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-	execve(h->path, h->args.n ? (char *const *)h->args.v : alone, (char *const *)h->env.v);
+	execve(h->path, h->args.n ? (char *const *)h->args.v : alone, h->env.n ? (char *const *)h->env.v : environ);
 	_exit(EXEC_FAILED);
 }
 

@@ -1,7 +1,7 @@
 /* hooks.h: programs that are run at six points of a container's life (config.md, "POSIX-platform Hooks").
  *
  * Each gets the container's state as JSON on stdin. They run one after the other; the first that fails ends it, but for poststop's, of which
- * all are run. A time-out kills. The hook's environment is what the configuration says and nothing else. */
+ * all are run. A time-out kills. The hook's environment is what the configuration says; without `env` it is ours, as with runc and crun. */
 #ifndef RAST_RUNTIME_HOOKS_H
 #define RAST_RUNTIME_HOOKS_H
 

@@ -50,7 +50,8 @@ static int bind_node(struct mnt_child *c, const struct oci_device *d)
 	if (target < 0)
 		return target;
 	_scratch_ int tree = mnt_clone(from, "", AT_EMPTY_PATH);
-	return tree < 0 ? tree : mnt_attach(tree, target);
+	int r = tree < 0 ? tree : mnt_set(tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0, -1, false);
+	return r < 0 ? r : mnt_attach(tree, target);
 }
 
 /* dir -1: d->path's own folder, else the one that it is in. */
@@ -114,7 +115,9 @@ int mnt_devices(struct mnt_child *c, struct err *e)
 
 	if (!c->plan->make_dev)
 		return 0;
-	_scratch_ int dev = path_make_dir(c->rootfd, "/dev", 0755);
+	_scratch_ int dev = path_make_dir_plain(c->rootfd, "/dev", 0755);
+	if (dev == -ELOOP || dev == -ENOTDIR)
+		return err_set(e, dev, "/dev of the image is a symbolic link or no folder: mount a tmpfs there, or make it a folder");
 	if (dev < 0)
 		return err_sys(e, dev, "/dev in the container");
 	mode_t mask = umask(0);

@@ -26,10 +26,13 @@ static int place_promised(const struct rt_request *rq)
 	bool placed = true;
 
 	for (size_t i = 0; i < rq->n_fds; i++)
-		placed = placed && rq->fds[i] == 3 + (int)i;
+		placed = placed && (rq->fds[i] == 3 + (int)i || rq->fds[i] < 0);
 	for (size_t i = 0; i < rq->n_fds; i++) { /* first all up, so that none is overwritten before its turn */
 		int to = 3 + (int)i, r;
-		if (placed) {
+		if (rq->fds[i] < 0) {
+			close(to);
+			r = 0;
+		} else if (placed) {
 			r = fd_set_cloexec(to, false);
 		} else {
 			int tmp = fcntl(rq->fds[i], F_DUPFD_CLOEXEC, above + (int)i);
@@ -39,7 +42,7 @@ static int place_promised(const struct rt_request *rq)
 			return -errno;
 	}
 	for (size_t i = 0; !placed && i < rq->n_fds; i++)
-		if (dup2(above + (int)i, 3 + (int)i) < 0)
+		if (rq->fds[i] >= 0 && dup2(above + (int)i, 3 + (int)i) < 0)
 			return -errno;
 	return 0;
 }

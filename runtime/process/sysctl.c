@@ -53,6 +53,8 @@ static int check_one(const struct oci_spec *spec, const char *key, struct err *e
 	if (key_path(key, path, sizeof(path)) < 0)
 		return err_set(e, -EINVAL, "linux.sysctl: '%s' is no name of a sysctl", key);
 	name = dotted(key, text, sizeof(text));
+	if ((spec->hostname && streq(name, "kernel.hostname")) || (spec->domainname && streq(name, "kernel.domainname")))
+		return err_set(e, -EINVAL, "linux.sysctl: '%s' conflicts with the configuration's %s; leave one of them out", name, name + strlen("kernel."));
 	for (size_t i = 0; i < ARRAY_SIZE(namespaced); i++) {
 		const char *k = namespaced[i].key;
 		if (!(str_ends(k, ".") ? str_starts(name, k) : streq(name, k)))
