@@ -6,7 +6,8 @@
  * content, checked when it is read. Beside it lie index files (NAME.idx), derived, immutable, checksummed: one that is missing, stale or
  * damaged costs time and never an answer, for what it lacks is scanned. Many processes read beside one writer, without waiting; VS_NOLOCK
  * reads a store that nobody writes (initramfs) by a reader of our own that believes no byte of the file. Documents are a plain
- * key/value table in the same transactions. A handle belongs to one thread at a time; any number of handles may be open.
+ * key/value table in the same transactions. A handle belongs to one thread at a time, and not to a child made by fork; a process has one
+ * handle of a store (LMDB's locks are per process; vs_check and vs_repair count as one while they run), besides any number with VS_NOLOCK.
  * Everything returns 0 or a negative errno: -ENOENT not there, -EEXIST there already, -EBADMSG damaged, -EROFS opened read-only,
  * -EINVAL wrong use, -ENOSPC, -ENOMEM. What a transaction hands out (text, metadata, vectors) lives until the transaction ends or writes. */
 #ifndef RAST_VECSTORE_VECSTORE_H

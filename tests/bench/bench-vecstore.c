@@ -299,7 +299,7 @@ static void write_bench(void)
 }
 
 /* --- a million --- */
-static void million_bench(uint64_t n)
+static void million_bench(uint64_t n, uint32_t graph_from)
 {
 	struct vs *s;
 	struct rusage u;
@@ -312,7 +312,7 @@ static void million_bench(uint64_t n)
 	vs_close(s);
 	OK(vs_open(&s, dir, 0, &e));
 	began = cpu();
-	OK(vs_index_build(s, "c", &(struct vs_build){ .threads = 2 }, &e));
+	OK(vs_index_build(s, "c", &(struct vs_build){ .threads = 2, .graph_from = graph_from }, &e));
 	began = cpu() - began;
 	truth = calloc(queries.n, sizeof(*truth));
 	queries.n = 100;
@@ -325,7 +325,7 @@ static void million_bench(uint64_t n)
 int main(int argc, char **argv)
 {
 	if (argc != 5) {
-		fprintf(stderr, "usage: bench-vecstore search|scan|open|write|million:ROWS BASE.npy QUERIES.npy DIR\n");
+		fprintf(stderr, "usage: bench-vecstore search|scan|open|write|million:ROWS|flat:ROWS BASE.npy QUERIES.npy DIR\n");
 		return 2;
 	}
 	load(argv[2], &base);
@@ -340,7 +340,9 @@ int main(int argc, char **argv)
 	else if (streq(argv[1], "write"))
 		write_bench();
 	else if (str_starts(argv[1], "million:"))
-		million_bench(strtoull(argv[1] + 8, NULL, 10));
+		million_bench(strtoull(argv[1] + 8, NULL, 10), 0);
+	else if (str_starts(argv[1], "flat:"))
+		million_bench(strtoull(argv[1] + 5, NULL, 10), UINT32_MAX);
 	else
 		return 2;
 	return 0;
