@@ -215,7 +215,7 @@ int bundle_config(int rootfd, const json_t *doc, const struct image_container *o
 	int r = make_process(rootfd, config, o, &process, e);
 
 	if (r < 0)
-		return err_prefix(e, "config.json");
+		return within(r, e, "config.json");
 	all = json_pack("{ss so s{ss sb} so so so}", "ociVersion", "1.1.0", "process", process, "root", "path", "rootfs", "readonly", (int)o->read_only, "mounts",
 		make_mounts(), "linux", make_linux(), "annotations", make_annotations(doc, config));
 	if (all && o->hostname && json_object_set_new(all, "hostname", json_string(o->hostname)) < 0) {

@@ -119,7 +119,7 @@ static int make_volumes(const char *bundle, int dirfd, int rootfd, const json_t 
 		r = volume_name(*p, name);
 		r = r < 0 ? err_sys(e, r, "volume /%s", *p) : make_volume(volumes, rootfd, *p, name, e);
 		if (r < 0)
-			return err_prefix(e, "volume /%s", *p);
+			return within(r, e, "volume /%s", *p);
 		if (asprintf(&source, "%s/volumes/%s", bundle, name) < 0 || asprintf(&destination, "/%s", *p) < 0 || bundle_add_bind(config, source, destination) < 0)
 			return err_set(e, -ENOMEM, "out of memory");
 	}
@@ -162,7 +162,7 @@ int image_unpack(struct image_store *s, const char *name, const char *path, cons
 		tree_remove(dirfd, "rootfs", NULL);
 		rm_rf(AT_FDCWD, tmp);
 	}
-	return r < 0 ? err_prefix(e, "unpack '%s'", i.name) : 0;
+	return within(r, e, "unpack '%s'", i.name);
 }
 
 /* --- container services --- */
@@ -224,7 +224,7 @@ int image_container_make(struct image_store *s, const char *image, const char *n
 	r = open_dir(s->containers, name, true, &dirfd, e);
 	r = r < 0 ? r : make_container(s, &i, dirfd, path, o, e);
 	if (r < 0)
-		return err_prefix(e, "container '%s' of image '%s'", name, i.name);
+		return within(r, e, "container '%s' of image '%s'", name, i.name);
 	*bundle = TAKE_PTR(path);
 	return 0;
 }

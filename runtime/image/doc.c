@@ -176,7 +176,7 @@ int index_parse(const json_t *o, struct index *ret, struct err *e)
 	int r = parse_list(json_object_get(o, "manifests"), &ret->items, &ret->n, ITEMS_MAX, e);
 	if (r < 0)
 		index_clear(ret);
-	return r < 0 ? err_prefix(e, "the index") : 0;
+	return within(r, e, "the index");
 }
 
 void index_clear(struct index *i)
@@ -211,7 +211,7 @@ int manifest_parse(const json_t *o, struct manifest *ret, struct err *e)
 		r = check_layer(&ret->layers[i], e);
 	if (r < 0)
 		manifest_clear(ret);
-	return r < 0 ? err_prefix(e, "the manifest") : 0;
+	return within(r, e, "the manifest");
 }
 
 void manifest_clear(struct manifest *m)
@@ -250,7 +250,7 @@ int image_config_parse(const char *text, size_t n, struct image_config *ret, str
 		r = parse_diffs(json_object_get(json_object_get(ret->root, "rootfs"), "diff_ids"), ret, e);
 	if (r < 0)
 		image_config_clear(ret);
-	return r < 0 ? err_prefix(e, "the image's configuration") : 0;
+	return within(r, e, "the image's configuration");
 }
 
 void image_config_clear(struct image_config *c)

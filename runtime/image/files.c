@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "runtime/image/apply-priv.h"
 #include "runtime/image/inflate.h"
+#include "runtime/image/priv.h"
 #include "runtime/image/stream.h"
 
 #define MEMBERS_MAX 65536
@@ -220,7 +221,7 @@ int files_open(const char *path, int scratch, uint64_t max, struct files **ret, 
 	else if (!S_ISDIR(st.st_mode))
 		r = err_set(e, -EINVAL, "it is neither a folder nor a tar archive");
 	if (r < 0)
-		return err_prefix(e, "%s", path);
+		return within(r, e, "%s", path);
 	*ret = TAKE_PTR(f);
 	return 0;
 }

@@ -62,5 +62,5 @@ int import_plan(struct image_store *s, struct source *from, struct plan *p, cons
 	r = r < 0 ? r : layer_chains(p, chains, e);
 	r = r < 0 ? r : make_layers(s, from, p, o, chains, e);
 	r = r < 0 ? r : finish(s, from, p, chains, cb, data, e);
-	return r < 0 ? err_prefix(e, "image '%s'", p->name) : 0;
+	return within(r, e, "image '%s'", p->name);
 }

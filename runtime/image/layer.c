@@ -138,7 +138,7 @@ int layer_make(struct image_store *s, struct source *from, const struct plan *p,
 
 	if (r < 0) {
 		tree_remove(s->partial, digest_file(&chains[i], file), NULL);
-		return err_prefix(e, "layer %zu of %zu", i + 1, p->n);
+		return within(r, e, "layer %zu of %zu", i + 1, p->n);
 	}
 	return 0;
 }

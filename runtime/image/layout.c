@@ -251,5 +251,5 @@ int image_import(struct image_store *s, const char *path, const struct image_opt
 		return r;
 	l.files = files;
 	r = import_files(s, &l, o, cb, data, e);
-	return r < 0 ? err_prefix(e, "%s", path) : 0;
+	return within(r, e, "%s", path);
 }

@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/str.h"
+#include "runtime/image/priv.h"
 
 static bool is_alnum(char c)
 {
@@ -103,7 +103,7 @@ int image_name_parse(const char *s, struct image_name *ret, struct err *e)
 	snprintf(copy, sizeof(copy), "%s", s);
 	r = take_ends(copy, ret, e);
 	if (r < 0)
-		return err_prefix(e, "image name '%s'", s);
+		return within(r, e, "image name '%s'", s);
 	char *path = copy, *slash = strchr(copy, '/');
 	if (slash) {
 		*slash = '\0';

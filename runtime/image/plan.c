@@ -40,7 +40,7 @@ static int fetch(struct source *s, const struct descriptor *d, const char *what,
 		return err_set(e, -EFBIG, "the %s %s has %llu bytes, more than the %u that are allowed", what, d->digest.text, (unsigned long long)d->size, DOCUMENT_MAX);
 	int r = s->ops->document(s, d, text, n, e);
 	if (r < 0)
-		return err_prefix(e, "the %s %s", what, d->digest.text);
+		return within(r, e, "the %s %s", what, d->digest.text);
 	return check_digest(d, *text, *n, what, e);
 }
 

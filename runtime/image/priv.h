@@ -23,6 +23,18 @@ static inline void json_dropp(json_t **o)
 {
 	json_decref(*o);
 }
+/* r, with context put in front of what e says; e may be NULL, and is given a text when a source of bytes had none (tar.h). */
+#define within(r, e, ...)                                                      \
+	({                                                                     \
+		int r_ = (r);                                                  \
+		struct err *e_ = (e);                                          \
+		if (r_ < 0 && e_) {                                            \
+			if (e_->code == 0)                                     \
+				err_set(e_, r_, "%s", strerror(-r_));          \
+			err_prefix(e_, __VA_ARGS__);                           \
+		}                                                              \
+		r_;                                                            \
+	})
 #define _cleanup_json_ _cleanup_(json_dropp)
 
 /* --- record.c: our own small JSON files --- */

@@ -91,7 +91,7 @@ static int ask(struct registry *g, struct host *h, struct http_request *q, struc
 		free(h->authorization);
 		r = auth_answer(h->http, reply->challenge, &h->credentials, scope, &h->authorization, e);
 		if (r < 0)
-			return err_prefix(e, "%s", h->name);
+			return within(r, e, "%s", h->name);
 		http_reply_clear(reply);
 	}
 	return r;
@@ -310,5 +310,5 @@ int image_pull(struct image_store *s, const char *name, const struct image_pull 
 	text = image_name_text(&n);
 	g.source.text = text ? text : name;
 	r = pull(&g, p, &want, cb, data, e);
-	return r < 0 ? err_prefix(e, "pull %s", name) : 0;
+	return within(r, e, "pull %s", name);
 }

@@ -36,6 +36,8 @@ static int take_lock(int dirfd, const char *file, int how, int *ret, struct err 
 
 	if (fd < 0)
 		return err_sys(e, fd, "open %s", file);
+	if (flock(fd, how | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		log_notice("waiting for another program that has the lock %s", file);
 	while (flock(fd, how) < 0)
 		if (errno != EINTR)
 			return err_sys(e, -errno, "lock %s", file);
@@ -72,7 +74,7 @@ static int open_all(struct image_store *s, const char *root, bool create, enum i
 	r = take_lock(s->fd, "lock", lock == IMAGE_REMOVE ? LOCK_EX : LOCK_SH, &s->lock_fd, e);
 	if (r == 0)
 		r = open_parts(s, create, e);
-	return r < 0 ? err_prefix(e, "%s", root) : 0;
+	return within(r, e, "%s", root);
 }
 
 int image_store_open(const char *root, bool create, enum image_lock lock, struct image_store **ret, struct err *e)
@@ -179,7 +181,7 @@ static int read_image(struct image_store *s, const char *file, struct image_info
 	int r = record_read(s->images, file, &o, e);
 
 	if (r < 0)
-		return err_prefix(e, "%s/images", s->root);
+		return within(r, e, "%s/images", s->root);
 	r = image_from_json(o, &i);
 	if (r < 0)
 		return err_set(e, r, "%s/images/%s is damaged: import the image again", s->root, file);
