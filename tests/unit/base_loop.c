@@ -308,8 +308,48 @@ START_TEST(a_source_without_events_is_silent)
 }
 END_TEST
 
+START_TEST(memory_is_given_back_before_a_sleep_and_the_loop_goes_on_as_ever)
+{
+	struct timer t;
+	int fired;
+
+	begin();
+	timer_init(&t, on_timer, &fired);
+	for (int i = 0; i < 3; i++) {
+		fired = 0;
+		ck_assert_int_eq(timer_arm_in(l, &t, 20000), 0);
+		loop_trim(l);
+		while (!fired)
+			ck_assert_int_ge(loop_step(l, -1), 0);
+	}
+	ck_assert_int_eq(count, 3);
+	loop_free(l);
+}
+END_TEST
+
+START_TEST(what_is_pending_is_not_kept_waiting_by_giving_memory_back)
+{
+	int p[2];
+	struct source *s;
+
+	begin();
+	ck_assert_int_eq(pipe(p), 0);
+	ck_assert_int_eq(loop_add_fd(l, p[0], EPOLLIN, on_readable, p, &s), 0);
+	ck_assert_int_eq(write(p[1], "x", 1), 1);
+	loop_trim(l);
+	ck_assert_int_eq(loop_run(l), 7);
+	loop_remove_fd(s);
+	ck_assert_int_eq(loop_step(l, 0), 0); /* not asked to sleep */
+	ck_assert_int_eq(loop_step(l, 1), 0);
+	loop_free(l);
+	close(p[0]);
+	close(p[1]);
+}
+END_TEST
+
 PROMISES("base: loop", timers_fire_in_the_order_of_their_deadlines, a_timer_never_fires_early,
 	a_timer_that_is_always_due_does_not_starve_descriptors, a_deadline_that_never_comes_is_no_deadline, an_idle_loop_never_wakes_up,
 	a_callback_may_remove_any_source_its_own_included, a_round_within_a_round_keeps_removed_sources_in_memory,
 	a_negative_return_ends_the_run_with_it, a_bad_descriptor_is_an_error_at_once, signals_are_delivered_to_their_handlers,
-	what_is_deferred_runs_once_before_the_loop_sleeps, deferred_work_keeps_its_order, a_source_without_events_is_silent)
+	what_is_deferred_runs_once_before_the_loop_sleeps, deferred_work_keeps_its_order, a_source_without_events_is_silent,
+	memory_is_given_back_before_a_sleep_and_the_loop_goes_on_as_ever, what_is_pending_is_not_kept_waiting_by_giving_memory_back)
