@@ -1,4 +1,6 @@
 /* What PID 1 and stage 1 read: kernel command line, depmod's indexes, sysctl and fstab lines, mountinfo, superblocks. First byte: which. */
+#include <sys/mman.h>
+#include <unistd.h>
 #include "base/str.h"
 #include "init/blkid.h"
 #include "init/cmdline.h"
@@ -6,8 +8,14 @@
 #include "init/machineid.h"
 #include "init/modules.h"
 #include "init/mountinfo.h"
+#include "init/partition.h"
 #include "init/sysctl.h"
 #include "tests/fuzz/fuzz.h"
+
+static void ignore(const char *text, void *unused)
+{
+	MUST(strncmp(text, "rast.", 5) == 0);
+}
 
 static void cmdline(char *text)
 {
@@ -23,6 +31,7 @@ static void cmdline(char *text)
 		MUST(strlen(buf) < sizeof(buf));
 	(void)cmdline_has(text, "single");
 	(void)cmdline_seconds(text, "a", 3);
+	cmdline_check(text, ignore, NULL);
 }
 
 static void modules(char *text)
@@ -70,6 +79,21 @@ static void options(char *text)
 		MUST(strlen(o.data) < sizeof(o.data) && o.priority >= -1);
 }
 
+/* The number of an entry, where it should begin, then the disk. */
+static void partition(const uint8_t *data, size_t size)
+{
+	static int disk = -1;
+	struct partition p;
+
+	if (disk < 0)
+		disk = memfd_create("disk", MFD_CLOEXEC);
+	if (size < 2 || disk < 0 || ftruncate(disk, 0) < 0 || pwrite(disk, data + 2, size - 2, 0) != (ssize_t)size - 2)
+		return;
+	for (unsigned block = 512; block <= 4096; block *= 8)
+		if (partition_read(disk, block, data[0], data[1], &p) == 0)
+			MUST(strlen(p.uuid) < sizeof(p.uuid) && *p.uuid && strlen(p.label) < sizeof(p.label));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(char *) = {cmdline, modules, sysctl, mounts, options};
@@ -78,6 +102,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
+	if (data[0] >= 0xf0) {
+		partition(data + 1, size - 1);
+		return 0;
+	}
 	if (data[0] % 6 == 5) {
 		if (blkid_probe(data + 1, size - 1, &id) == 0)
 			MUST(id.type && strlen(id.uuid) < sizeof(id.uuid));
