@@ -105,8 +105,9 @@ def scratch(prefix, folder=None):
 
 def remove_old(folder, keep):
     """Keep so many of the files of a folder, those written last."""
-    for old in sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime)[:-keep]:
-        old.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # another process may be at it
+        for old in sorted(folder.iterdir(), key=lambda p: p.stat().st_mtime)[:-keep]:
+            old.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
