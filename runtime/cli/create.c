@@ -71,17 +71,15 @@ int cmd_create(int argc, char **argv, void *data)
 static int wait_and_delete(struct container *c, struct run *run, struct err *e)
 {
 	_cleanup_err_ struct err own = { 0 };
-	int status;
+	int status, r;
 
-	closep(&c->dir); /* others may look at it and change it meanwhile */
-	c->dir = -1;
+	container_unlock(c); /* others may look at it and change it meanwhile */
 	status = foreground(&run->child, e);
 	if (keep)
 		return status;
-	_cleanup_container_ struct container again = CONTAINER_INIT;
-	int r = container_open(cli.root, c->st.id, true, &again, &own);
+	r = container_relock(c);
 	if (r == 0)
-		r = container_delete(&again, true, &own);
+		r = container_delete(c, true, &own);
 	if (r < 0 && r != -ENOENT && status >= 0)
 		return err_set(e, r, "%s", err_text(&own));
 	return status;

@@ -214,6 +214,19 @@ void container_close(struct container *c)
 	*c = (struct container)CONTAINER_INIT;
 }
 
+void container_unlock(struct container *c)
+{
+	flock(c->dir, LOCK_UN);
+}
+
+int container_relock(struct container *c)
+{
+	struct stat st;
+	int r = lock(c->dir);
+
+	return r == 0 && fstat(c->dir, &st) == 0 && st.st_nlink == 0 ? -ENOENT : r;
+}
+
 /* A new file and a rename: a reader finds the old state or the new one. On a tmpfs, so nothing is flushed. */
 static int put_file(int dir, const char *name, const char *text, size_t n)
 {

@@ -44,6 +44,8 @@ int container_new(const char *root, const char *id, struct container *c, struct 
 /* lock: wait for whoever changes it. -ENOENT: "container "ID" does not exist". */
 int container_open(const char *root, const char *id, bool lock, struct container *c, struct err *e);
 void container_close(struct container *c);
+void container_unlock(struct container *c);
+int  container_relock(struct container *c); /* -ENOENT: somebody has deleted it meanwhile */
 #define _cleanup_container_ _cleanup_(container_close)
 
 int container_note_cgroup(struct container *c, const char *path, struct err *e); /* sets st.cgroup_path; NULL: none after all */
