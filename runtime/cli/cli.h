@@ -6,7 +6,7 @@
 #include "runtime/container/container.h"
 
 struct cli { /* the options before the command */
-	const char *root, *log, *log_format, *log_level, *rootless, *cgroup_manager, *criu;
+	const char *root, *log, *log_format, *log_level, *rootless, *cgroup_manager;
 	bool debug, systemd_cgroup;
 };
 extern struct cli cli;

@@ -45,6 +45,9 @@ static int prepare(int argc, char **argv, struct err *e)
 	o.root = cli.root;
 	o.id = argv[1];
 	o.systemd_cgroup = cli.systemd_cgroup;
+	o.rootless = runs_rootless();
+	if (cli.rootless && !streq(cli.rootless, "auto") && parse_bool(cli.rootless, &o.rootless) < 0)
+		return err_set(e, -EINVAL, "--rootless=%s: true, false or auto", cli.rootless);
 	o.no_cgroup = cli.cgroup_manager && streq(cli.cgroup_manager, "disabled");
 	return preserved_find((unsigned)preserve_fds, &o.preserve, e);
 }

@@ -20,8 +20,7 @@ static const struct opt opts[] = {
 	{ "debug", 0, OPT_FLAG, NULL, "Log more", &cli.debug },
 	{ "systemd-cgroup", 0, OPT_FLAG, NULL, "cgroupsPath is slice:prefix:name", &cli.systemd_cgroup },
 	{ "cgroup-manager", 0, OPT_STRING, "NAME", "cgroupfs, systemd (as --systemd-cgroup) or disabled", &cli.cgroup_manager },
-	{ "rootless", 0, OPT_STRING, "WHEN", "true, false or auto; it's always found out", &cli.rootless },
-	{ "criu", 0, OPT_STRING, "PATH", "The criu program, for checkpoint and restore", &cli.criu },
+	{ "rootless", 0, OPT_STRING, "WHEN", "true: place cgroups as for an ordinary user, below the own one; false: as for root; auto (default)", &cli.rootless },
 };
 
 static const struct verb verbs[] = {

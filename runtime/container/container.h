@@ -19,6 +19,7 @@ struct create { /* zero-initialise */
 	const char *console_socket, *pidfd_socket, *pid_file; /* NULL: none */
 	struct preserved preserve;
 	bool no_pivot, no_new_keyring, systemd_cgroup, no_cgroup;
+	bool rootless;                  /* cgroups as for an ordinary user: runs_rootless(), unless the caller knows better */
 	bool waits;                     /* create: it is going to wait for `start` */
 };
 

@@ -91,7 +91,7 @@ static int make_cgroup(struct creation *k, struct err *e)
 
 	if (k->o->no_cgroup)
 		return 0;
-	r = cg_open(s->cgroups_path, k->c->st.id, k->o->systemd_cgroup, runs_rootless(), &k->cg, e);
+	r = cg_open(s->cgroups_path, k->c->st.id, k->o->systemd_cgroup, k->o->rootless, &k->cg, e);
 	if (r == 0)
 		r = container_note_cgroup(k->c, k->cg.path, e);
 	if (r == 0)
