@@ -108,6 +108,7 @@ float evidence_base_rate(const struct evidence *ev)
 struct asked {
 	uint32_t hash, df;     /* df: how many changes of the evidence have it */
 	uint32_t first;        /* of the list of (question, weight); UINT32_MAX: free slot */
+	float rare;            /* when all has been counted; 0: too frequent to tell anything */
 };
 struct use { uint32_t question, next; float weight; };
 struct hit { uint32_t change, slot; float weight; };
@@ -175,15 +176,12 @@ static int collect(struct asking *a, const struct evidence *ev)
 	return 0;
 }
 
-static float rarity(const struct evidence *ev, uint32_t df)
+/* What most changes have tells nothing, and would cost the most. Of a handful nothing is rare yet: as if there were 50 more. */
+static void count_rarity(struct asking *a, const struct evidence *ev)
 {
-	return logf(((float)ev->n + 50.0f) / ((float)df + 1.0f)) + 0.3f; /* as if there were 50 more: of a handful nothing is rare yet */
-}
-
-/* What most changes have tells nothing, and would cost the most. */
-static bool everywhere(const struct evidence *ev, uint32_t df)
-{
-	return ev->n > 200 && df > ev->n / 2;
+	for (uint32_t i = 0; i <= a->mask; i++)
+		if (a->slot[i].first != UINT32_MAX)
+			a->slot[i].rare = ev->n > 200 && a->slot[i].df > ev->n / 2 ? 0 : logf(((float)ev->n + 50.0f) / ((float)a->slot[i].df + 1.0f)) + 0.3f;
 }
 
 /* --- likeness and risk --- */
@@ -235,26 +233,25 @@ static int from_hits(const struct asking *a, const struct evidence *ev, const st
 	float *new = acc, *old = acc + n, *norm = acc + 2 * n;
 	for (size_t i = 0; i < n; i++)
 		for (uint32_t k = 0; k < q[i].n; k++) {
-			uint32_t df = find(a, q[i].t[k].hash)->df;
-			float w = q[i].t[k].weight * rarity(ev, df);
-			norm[i] += everywhere(ev, df) ? 0 : w * w;
+			float w = q[i].t[k].weight * find(a, q[i].t[k].hash)->rare;
+			norm[i] += w * w;
 		}
 	for (size_t h = 0; h < a->n_hits;) {
 		uint32_t c = a->hit[h].change, n_touched = 0;
 		for (; h < a->n_hits && a->hit[h].change == c; h++) {
 			const struct asked *s = &a->slot[a->hit[h].slot];
-			if (everywhere(ev, s->df))
+			float own = a->hit[h].weight * a->hit[h].weight;
+			if (s->rare <= 0)
 				continue;
-			float rare = rarity(ev, s->df);
 			for (uint32_t u = s->first; u != UINT32_MAX; u = a->use[u].next) {
 				uint32_t i = a->use[u].question;
-				float w = a->use[u].weight * rare;
+				float w = a->use[u].weight * s->rare;
 				if (w <= 0)
 					continue;
 				if (new[i] == 0.0f)
 					touched[n_touched++] = i;
 				new[i] += w * w;
-				old[i] += a->hit[h].weight * a->hit[h].weight;
+				old[i] += own;
 			}
 		}
 		for (uint32_t k = 0; k < n_touched; k++) {
@@ -279,6 +276,8 @@ int evidence_risks(const struct evidence *ev, const struct decide_params *p, con
 	int r = ask(&a, q, n);
 	if (r == 0)
 		r = collect(&a, ev);
+	if (r == 0)
+		count_rarity(&a, ev);
 	if (r == 0)
 		r = from_hits(&a, ev, p, q, n, ret);
 	free(a.slot);
