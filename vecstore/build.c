@@ -95,20 +95,20 @@ static int add_row(struct build *b, const struct vs_record *r, float inv_norm, f
 	return 0;
 }
 
-/* Pages of a file, mapped for reading: they are read again when somebody looks at them again. */
-static void release_pages(struct vs *s)
+/* Let go of the pages between two places of LMDB's map: they are a file's, mapped for reading, and come back when somebody looks at them. */
+static void release_pages(const uint8_t *low, const uint8_t *high)
 {
-	MDB_envinfo info;
-	MDB_stat st;
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)low / page * page;
 
-	if (mdb_env_info(s->env, &info) == 0 && mdb_env_stat(s->env, &st) == 0)
-		(void)madvise(info.me_mapaddr ? info.me_mapaddr : NULL, (info.me_last_pgno + 1) * st.ms_psize, MADV_DONTNEED);
+	if (low && (uintptr_t)high > from)
+		(void)madvise((void *)from, ((uintptr_t)high - from) / page * page, MADV_DONTNEED);
 }
 
 int build_from_rows(struct build *b, uint64_t from)
 {
 	_cleanup_rows_ struct rows it = { 0 };
 	_cleanup_free_ float *decoded = malloc(4ul * b->dim);
+	const uint8_t *low = NULL, *high = NULL;
 	struct vs_record rec;
 	float inv_norm;
 	int r = decoded ? rows_open(&it, b->t, b->c, false, from) : -ENOMEM;
@@ -119,8 +119,12 @@ int build_from_rows(struct build *b, uint64_t from)
 		r = b->n < b->room ? 0 : build_rooms(b, b->n + b->n / 4 + 1024);
 		if (r == 0)
 			r = add_row(b, &rec, inv_norm, decoded);
-		if (b->n % RELEASE_ROWS == 0)
-			release_pages(b->t->s);
+		low = !low || (const uint8_t *)rec.vector < low ? rec.vector : low;
+		high = (const uint8_t *)rec.vector > high ? rec.vector : high;
+		if (b->n % RELEASE_ROWS == 0) {
+			release_pages(low, high);
+			low = high = NULL;
+		}
 	}
 	if (r == -EBADMSG)
 		return err_set(b->e, r, "row %llu is damaged; run rastvec check", (unsigned long long)it.row);
