@@ -22,6 +22,7 @@ def longrun(script, **sections):
 def a_line_is_in_logs_as_soon_as_it_is_written():
     with Machine({"talk.ini": longrun("i=0; while sleep 0.005; do i=$((i+1)); echo line $i; echo $i > /tmp/last; done")}) as m:
         m.booted()
+        m.until(lambda: m.read("/tmp/last", ""), 20)
         for _ in range(10):
             r = m.sh("last=$(cat /tmp/last); rastctl logs talk --plain -n 50 | grep -qx \"line ${last:-0}\"")
             assert r.ok, "a line that had been written was not there"
