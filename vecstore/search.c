@@ -356,6 +356,8 @@ static int with_index(struct search *s)
 
 	if (scratch_ready(s->t->s, s->c->d.dim, want) < 0)
 		return err_set(s->e, -ENOMEM, "search: out of memory");
+	if (!s->s->code)
+		return err_set(s->e, -ENOMEM, "search: out of memory");
 	memset(s->s->code, 0, s->x->h.stride);
 	vector_code(s->q->vector, s->c->d.dim, s->s->code, &s->probe.scale);
 	s->probe.code = s->s->code;

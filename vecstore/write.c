@@ -216,26 +216,26 @@ static int put(struct vs_txn *t, struct coll_state *c, enum vs_put_mode mode, co
 
 int vs_put(struct vs_txn *t, const char *coll, enum vs_put_mode mode, const char *id, const float *vector, const struct vs_meta *m, struct err *e)
 {
-	struct coll_state *c;
+	struct coll_state *c = NULL;
 	int r = txn_writable(t, e);
 
 	if (r == 0)
 		r = txn_coll(t, coll, &c, e);
-	if (r == 0)
+	if (r == 0 && c)
 		r = check_put(c, id, vector, m, e);
-	return r == 0 ? put(t, c, mode, id, vector, m, e) : r;
+	return r == 0 && c ? put(t, c, mode, id, vector, m, e) : r;
 }
 
 int vs_delete(struct vs_txn *t, const char *coll, const char *id, struct err *e)
 {
-	struct coll_state *c;
+	struct coll_state *c = NULL;
 	struct ver_disk was, older;
-	uint64_t version;
+	uint64_t version = 0;
 	int r = txn_writable(t, e);
 
 	if (r == 0)
 		r = txn_coll(t, coll, &c, e);
-	if (r < 0)
+	if (r < 0 || !c)
 		return r;
 	r = ver_find(t, c, id, UINT64_MAX, &was, &version);
 	if (r == -ENOENT || (r == 0 && was.deleted))

@@ -27,7 +27,7 @@ VERB(check)
 		(void)print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:i, s:I}", "pages", (json_int_t)c.pages, "entries", (json_int_t)c.cells, "bytes", (json_int_t)c.bytes, "version",
 					   (json_int_t)c.version, "problems", (json_int_t)c.problems, "indexes", (int)c.indexes, "index_problems", (json_int_t)c.index_problems));
 	else
-		printf("%llu pages, %llu entries, %u indexes: %llu problems\n", (unsigned long long)c.pages, (unsigned long long)c.cells, c.indexes, (unsigned long long)(c.problems + c.index_problems));
+		printf("%llu pages, %llu entries, %u indexes: %llu problems\n", (unsigned long long)c.pages, (unsigned long long)c.cells, c.indexes, (unsigned long long)c.problems + c.index_problems);
 	return c.problems || c.index_problems ? ST_FAILED : ST_OK;
 }
 
@@ -107,7 +107,7 @@ VERB(import)
 	_cleanup_vs_ struct vs *s = NULL;
 	_cleanup_err_ struct err e = { 0 };
 	struct vs_import *im = NULL;
-	struct vs_imported sum;
+	struct vs_imported sum = { 0 };
 	int r = vs_open(&s, set.store, VS_CREATE, &e);
 
 	(void)data;
@@ -172,7 +172,7 @@ VERB(import_npy)
 	_cleanup_fclose_ FILE *ids = set.ids ? fopen(set.ids, "re") : NULL;
 	struct session x = { 0 };
 	struct vs_npy npy;
-	struct stat st;
+	struct stat st = { 0 };
 	void *map;
 	int status;
 
@@ -214,7 +214,7 @@ VERB(export_npy)
 {
 	struct session x = { 0 };
 	struct rows_out o = { 0 };
-	struct vs_coll c;
+	struct vs_coll c = { 0 };
 	char head[128];
 	int r, status = argc != 3 ? fail(ST_USAGE, "usage: rastvec export-npy COLLECTION FILE") : session_begin(&x, VS_RDONLY, VS_READ);
 
