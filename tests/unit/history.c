@@ -310,7 +310,7 @@ END_TEST
 
 START_TEST(a_pack_is_believed_only_as_it_was_signed_and_counts_as_evidence_of_others)
 {
-	char key[128], pub[128], cmd[600], signer[256];
+	char key[80], pub[80], cmd[1000], signer[256];
 	_cleanup_buf_ struct buf rows = {0}, pack = {0};
 	const void *part;
 	uint32_t n;
