@@ -14,6 +14,8 @@ static uint64_t began;
 static void on_end(struct manager *m, int code, int status, void *data)
 {
 	running--;
+	idle_due(m);
+	manager_schedule(m); /* this was what kept memory from being given back */
 	if (code == CLD_EXITED && status == 0)
 		log_debug("the history remembers: %s", (const char *)data);
 	else
