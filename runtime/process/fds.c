@@ -2,6 +2,8 @@
  * the whole host (CVE-2024-21626), so all others are closed, whoever opened them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "runtime/process/process.h"
@@ -59,6 +61,21 @@ static int close_others(unsigned from, int a, int b)
 	if (close_range(from, low - 1, 0) < 0 || (high > low + 1 && close_range(low + 1, high - 1, 0) < 0))
 		return -1;
 	return close_range(high + 1, ~0U, 0);
+}
+
+/* A user who isn't root opens /dev/stdout again, and a pipe or file of root's would refuse him; runc and crun give them away, too. Never /dev/null:
+ * that is everybody's. */
+void fds_give_to_user(const struct child *c)
+{
+	uid_t uid = c->plan->process->user.uid;
+
+	for (int i = 0; uid != 0 && c->tty < 0 && i < 3; i++) {
+		int fd = c->plan->rq.stdio[i] >= 0 ? c->plan->rq.stdio[i] : i;
+		struct stat st;
+		if (fstat(fd, &st) < 0 || st.st_uid == uid || S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
+			continue;
+		(void)!fchown(fd, uid, (gid_t)-1); /* not on a read-only file system, not of other user namespaces */
+	}
 }
 
 int fds_arrange(struct child *c, struct err *e)

@@ -42,7 +42,7 @@ static step_fn *const new_container[] = {
 	mask,               /* masked and read-only paths */
 	seal,               /* read-only root */
 	pivot,              /* the old root is gone */
-	use_terminal,
+	use_terminal,       /* controlling terminal; or the user gets what 0, 1 and 2 are */
 	program_environment,
 	labels,             /* AppArmor, SELinux at execve; Landlock */
 	privileges,         /* no_new_privs, bounding set, ids, capabilities */
@@ -223,6 +223,7 @@ static int pivot(struct child *c, struct err *e)
 
 static int use_terminal(struct child *c, struct err *e)
 {
+	fds_give_to_user(c);
 	return c->tty >= 0 ? tty_use(c, e) : 0;
 }
 

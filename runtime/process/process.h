@@ -81,6 +81,7 @@ int child_begin(struct rt_plan *p, struct err *e);          /* what the first of
 int tty_open(struct child *c, struct err *e);               /* sets tty and master, sends the master to the console socket if there is one */
 int tty_use(struct child *c, struct err *e);                /* controlling terminal, 0, 1 and 2 */
 int fds_arrange(struct child *c, struct err *e);
+void fds_give_to_user(const struct child *c);               /* 0, 1 and 2, where they are files or pipes */
 int program_environment(struct child *c, struct err *e);    /* HOME, LISTEN_*, NOTIFY_SOCKET */
 int program_find(struct child *c, struct err *e);           /* into c->program; messages as podman and containerd look for them */
 int program_directory(struct child *c, struct err *e);      /* chdir, verified to be inside of the root */

@@ -45,7 +45,12 @@ static const char *dotted(const char *key, char *buf, size_t size)
 	return buf;
 }
 
-static int check_one(const struct oci_spec *spec, const char *key, struct err *e)
+static bool conflicts(const char *name, const char *key, const char *value, const char *configured)
+{
+	return configured && streq(name, key) && !streq(value, configured);
+}
+
+static int check_one(const struct oci_spec *spec, const char *key, const char *value, struct err *e)
 {
 	char path[256], text[256];
 	const char *name;
@@ -53,7 +58,7 @@ static int check_one(const struct oci_spec *spec, const char *key, struct err *e
 	if (key_path(key, path, sizeof(path)) < 0)
 		return err_set(e, -EINVAL, "linux.sysctl: '%s' is no name of a sysctl", key);
 	name = dotted(key, text, sizeof(text));
-	if ((spec->hostname && streq(name, "kernel.hostname")) || (spec->domainname && streq(name, "kernel.domainname")))
+	if (conflicts(name, "kernel.hostname", value, spec->hostname) || conflicts(name, "kernel.domainname", value, spec->domainname))
 		return err_set(e, -EINVAL, "linux.sysctl: '%s' conflicts with the configuration's %s; leave one of them out", name, name + strlen("kernel."));
 	for (size_t i = 0; i < ARRAY_SIZE(namespaced); i++) {
 		const char *k = namespaced[i].key;
@@ -71,7 +76,7 @@ int sysctl_check(const struct oci_spec *spec, struct err *e)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < spec->sysctl.n; i++)
-		r = check_one(spec, spec->sysctl.v[i].key, e);
+		r = check_one(spec, spec->sysctl.v[i].key, spec->sysctl.v[i].value, e);
 	return r;
 }
 

@@ -316,6 +316,13 @@ def descriptors_are_passed_on_only_when_they_are_asked_for():
         os.close(fd)
 
 
+def a_user_who_is_not_root_opens_his_output_again():
+    with Bundle(args=sh("echo again > /dev/stdout; echo err > /dev/stderr"), change=lambda c: c["process"].update(user={"uid": 1234, "gid": 1234}, capabilities={})) as b:
+        r = b.run()
+        assert r.ok and (r.out, r.err) == ("again\n", "err\n"), r
+        assert os.stat("/dev/null").st_uid == 0
+
+
 def many_containers_at_once_have_each_its_own_result():
     bundles = [Bundle(args=sh(f"exit {i}")) for i in range(12)]
     running = [subprocess.Popen([rig.RASTRUN, "--root", bundles[0].root, "run", "--bundle", b.dir, b.id], stdin=subprocess.DEVNULL) for b in bundles]
