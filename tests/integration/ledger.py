@@ -38,17 +38,17 @@ def on_a_full_disk(script):
 
 
 def a_full_disk_does_not_keep_a_boot_from_being_recorded():
-    out = on_a_full_disk("i=0; while [ $i -lt 40 ]; do $led --mark failed 1; i=$((i+1)); done; $led --ledger show --json")
-    assert json.loads(out)["deployments"][0]["fails"] == 40
+    out = on_a_full_disk("i=0; while [ $i -lt 40 ]; do $led --mark failed 1; $led --mark good 1; i=$((i+1)); done; $led --ledger show --json")
+    assert json.loads(out)["deployments"][0]["goods"] == 40
 
 
 def writers_at_the_same_time_lose_nothing_of_each_other():
     with tempfile.TemporaryDirectory(prefix="rast-ledger-") as d:
         path = f"{d}/ledger"
-        script = f"i=0; while [ $i -lt 15 ]; do {INIT} --ledger-file {path} --mark failed $1 || exit 1; i=$((i+1)); done"
+        script = f"i=0; while [ $i -lt 15 ]; do for r in failed good; do {INIT} --ledger-file {path} --mark $r $1 || exit 1; done; i=$((i+1)); done"
         writers = [subprocess.Popen(["sh", "-c", script, "sh", str(s)]) for s in range(6)]
         assert [w.wait(120) for w in writers] == [0] * 6
-        assert {e["snapshot"]: e["fails"] for e in shown(path)["deployments"]} == {s: 15 for s in range(6)}
+        assert {e["snapshot"]: e["goods"] for e in shown(path)["deployments"]} == {s: 15 for s in range(6)}
 
 
 def the_tool_says_what_was_wrong():
