@@ -158,6 +158,8 @@ static int load_former(struct manager *m, struct err *e)
 
 static int resume(struct manager *m)
 {
+	if (!m->g) /* load_former() has mapped it */
+		return -EBADMSG;
 	m->st.boot.instance = MAX(m->instance, m->st.boot.instance + 1);
 	state_put_boot(&m->st);
 	m->e.no_restart = m->st.boot.power != 0;

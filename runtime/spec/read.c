@@ -168,7 +168,7 @@ int at_array_len(const struct at *v, size_t *ret)
 
 int at_strv(const struct at *v, unsigned flags, struct oci_strv *ret)
 {
-	size_t n;
+	size_t n = 0;
 	int r = at_array_len(v, &n);
 
 	if (r < 0)
@@ -239,7 +239,7 @@ static int unknown_name(const struct at *v, const struct names *names, const cha
 int at_name(const struct at *v, const struct names *names, int64_t *ret)
 {
 	const struct name *name;
-	const char *s;
+	const char *s = "";
 	int r = at_str(v, NONEMPTY, &s);
 
 	if (r < 0)
@@ -253,7 +253,7 @@ int at_name(const struct at *v, const struct names *names, int64_t *ret)
 
 static int read_list(const struct at *v, const struct field *f, char *to)
 {
-	size_t n;
+	size_t n = 0;
 	int r = at_array_len(v, &n);
 
 	if (r < 0 || n == 0)
@@ -287,7 +287,7 @@ static int read_number(const struct at *v, const struct field *f, char *to)
 		[K_I64] = { INT64_MIN, INT64_MAX }, [K_OPT_I64] = { INT64_MIN, INT64_MAX },
 	};
 	bool given = f->min != 0 || f->max != 0;
-	int64_t n;
+	int64_t n = 0;
 	int r = at_i64(v, given ? f->min : range[f->kind].min, given ? f->max : range[f->kind].max, &n);
 
 	if (r < 0)
@@ -305,7 +305,7 @@ static int read_number(const struct at *v, const struct field *f, char *to)
 
 static int read_unsigned(const struct at *v, const struct field *f, char *to)
 {
-	uint64_t n;
+	uint64_t n = 0;
 	int r = at_u64(v, f->max > 0 ? (uint64_t)f->max : UINT64_MAX, &n);
 
 	if (r < 0)
@@ -321,7 +321,7 @@ static int read_unsigned(const struct at *v, const struct field *f, char *to)
 
 static int read_name(const struct at *v, const struct field *f, char *to)
 {
-	int64_t n;
+	int64_t n = 0;
 	int r = at_name(v, f->names, &n);
 
 	if (r >= 0)
@@ -332,7 +332,7 @@ static int read_name(const struct at *v, const struct field *f, char *to)
 /* An empty string is as good as none. */
 static int read_str(const struct at *v, const struct field *f, char *to)
 {
-	const char *s;
+	const char *s = "";
 	int r = at_str(v, f->flags, &s);
 
 	if (r >= 0 && *s)
