@@ -73,7 +73,7 @@ static void bash_names(const struct opt *opts, size_t n)
 static void bash_values(const struct opt *opts, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!shown(&opts[i]) || opts[i].kind == OPT_FLAG)
+		if (!shown(&opts[i]) || !opt_has_value(&opts[i]))
 			continue;
 		printf("\t--%s", opts[i].name);
 		if (opts[i].letter)
@@ -224,7 +224,7 @@ static void zsh_options(const struct opt *opts, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct opt *o = &opts[i];
-		const char *assign = o->kind == OPT_FLAG ? "" : "=";
+		const char *assign = !opt_has_value(o) ? "" : "=";
 		if (!shown(o))
 			continue;
 		if (o->letter)
@@ -233,7 +233,7 @@ static void zsh_options(const struct opt *opts, size_t n)
 			printf("\t\t'--%s%s[", o->name, assign);
 		print_quoted(o->help, "[]\\");
 		putchar(']');
-		if (o->kind != OPT_FLAG)
+		if (opt_has_value(o))
 			printf(":%s:%s", o->arg ? o->arg : "value", takes_path(o) ? "_files" : "");
 		printf("' \\\n");
 	}
@@ -338,7 +338,7 @@ static void fish_option(const struct program *p, const char *condition, const st
 	if (o->letter)
 		printf(" -s %c", o->letter);
 	printf(" -l %s", o->name);
-	if (o->kind != OPT_FLAG)
+	if (opt_has_value(o))
 		printf(" -r%s", takes_path(o) ? " -F" : "");
 	printf(" -d '");
 	print_fish_text(o->help);

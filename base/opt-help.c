@@ -17,7 +17,7 @@ static void option_left(char *buf, size_t size, const struct opt *o)
 
 	if (o->letter)
 		snprintf(letter, sizeof(letter), "-%c", o->letter);
-	if (o->kind == OPT_FLAG)
+	if (!opt_has_value(o))
 		snprintf(buf, size, "  %s --%s", letter, o->name);
 	else
 		snprintf(buf, size, "  %s --%s=%s", letter, o->name, arg);
@@ -181,7 +181,7 @@ static void man_options(const struct opt *opts, size_t n)
 		fputs("\\fB\\-\\-", stdout);
 		print_roff(o->name);
 		fputs("\\fR", stdout);
-		if (o->kind != OPT_FLAG)
+		if (opt_has_value(o))
 			printf("=\\fI%s\\fR", o->arg ? o->arg : "VALUE");
 		man_help(o->help);
 	}

@@ -4,6 +4,11 @@
 
 #include "base/opt.h"
 
+static inline bool opt_has_value(const struct opt *o)
+{
+	return o->kind != OPT_FLAG && o->kind != OPT_COUNT;
+}
+
 /* What every program has: --help, --version (when it says its version). */
 extern const struct opt opt_builtin[];
 size_t opt_n_builtin(const struct program *p);

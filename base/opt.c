@@ -126,6 +126,9 @@ static int store(const struct parser *ps, const struct opt *o, const char *value
 	case OPT_FLAG:
 		*(bool *)o->to = true;
 		return 0;
+	case OPT_COUNT:
+		++*(int *)o->to;
+		return 0;
 	case OPT_STRING:
 		*(const char **)o->to = value;
 		return 0;
@@ -149,7 +152,7 @@ static int store(const struct parser *ps, const struct opt *o, const char *value
 /* value NULL: the next word, when the option wants one. */
 static int take_option(struct parser *ps, const struct opt *o, const char *value)
 {
-	if (o->kind != OPT_FLAG && !value) {
+	if (opt_has_value(o) && !value) {
 		if (ps->i + 1 >= ps->argc)
 			return usage_error(ps, "--%s needs a value: --%s=%s", o->name, o->name, o->arg ? o->arg : "VALUE");
 		value = ps->argv[++ps->i];
@@ -166,7 +169,7 @@ static int take_long(struct parser *ps, const char *word)
 
 	if (!o)
 		return unknown_option(ps, word, len);
-	if (o->kind == OPT_FLAG && word[len])
+	if (!opt_has_value(o) && word[len])
 		return usage_error(ps, "--%s takes no value", o->name);
 	return take_option(ps, o, word[len] ? word + len + 1 : NULL);
 }
@@ -179,7 +182,7 @@ static int take_letters(struct parser *ps, const char *word)
 		int r;
 		if (!o)
 			return usage_error(ps, "unknown option '-%c'", *word);
-		if (o->kind != OPT_FLAG)
+		if (opt_has_value(o))
 			return take_option(ps, o, word[1] ? word + 1 : NULL);
 		r = take_option(ps, o, NULL);
 		if (r != 0)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum opt_kind { OPT_FLAG, OPT_STRING, OPT_INT, OPT_DURATION, OPT_LIST /* may be given several times */, OPT_GROUP /* a heading in the help */ };
+enum opt_kind { OPT_FLAG, OPT_COUNT /* a flag that counts how often it is given */, OPT_STRING, OPT_INT, OPT_DURATION, OPT_LIST /* may be given several times */, OPT_GROUP /* a heading in the help */ };
 
 struct opt {
 	const char *name;  /* long name without dashes; the heading for OPT_GROUP */
@@ -17,7 +17,7 @@ struct opt {
 	enum opt_kind kind;
 	const char *arg;   /* name of the value in the help: "FILE" */
 	const char *help;  /* one line */
-	void *to;          /* bool *, const char **, long *, uint64_t * (microseconds), char *** (strv_free) */
+	void *to;          /* bool *, int * (OPT_COUNT), const char **, long *, uint64_t * (microseconds), char *** (strv_free) */
 };
 
 struct verb {

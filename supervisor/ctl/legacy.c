@@ -9,7 +9,7 @@
 #include "base/opt.h"
 #include "config.h"
 
-static bool o_poweroff, o_reboot, o_halt, o_force, o_wtmp_only, o_no_wtmp, o_no_wall, o_ignored, o_kexec;
+static bool o_poweroff, o_reboot, o_halt, o_wtmp_only, o_no_wtmp, o_no_wall, o_ignored, o_kexec;
 static bool o_warn_only, o_cancel, o_show;
 static const char *o_ignored_arg;
 
@@ -37,7 +37,7 @@ static const struct opt reboot_options[] = {
 	{"poweroff", 'p', OPT_FLAG, NULL, "power off", &o_poweroff},
 	{"reboot", 0, OPT_FLAG, NULL, "reboot", &o_reboot},
 	{"halt", 0, OPT_FLAG, NULL, "stop the machine with its power on", &o_halt},
-	{"force", 'f', OPT_FLAG, NULL, "don't stop services first; twice: ask the kernel at once", &o_force},
+	{"force", 'f', OPT_COUNT, NULL, "don't stop services first; twice: ask the kernel at once", &force_count},
 	{"wtmp-only", 'w', OPT_FLAG, NULL, "only write the record for last(1)", &o_wtmp_only},
 	{"no-wtmp", 'd', OPT_FLAG, NULL, "don't write that record", &o_no_wtmp},
 	{"no-sync", 'n', OPT_FLAG, NULL, "with --force: don't write back what is in memory", &set.no_sync},
@@ -142,7 +142,6 @@ int main_shutdown(int argc, char **argv, void *data)
 	int r = opt_parse(&p, shutdown_options, ARRAY_SIZE(shutdown_options), &argc, &argv);
 	if (r)
 		return r;
-	force_count = 0; /* -f means something else here */
 	if (o_show)
 		return schedule_show();
 	struct timespec ts;

@@ -70,7 +70,7 @@ static const struct opt link_options[] = {
 	{DRY_RUN},
 };
 static const struct opt power_options[] = {
-	{"force", 'f', OPT_FLAG, NULL, "PID 1 goes on without stopping services; twice: the kernel does it at once", &set.force},
+	{"force", 'f', OPT_COUNT, NULL, "PID 1 goes on without stopping services; twice: the kernel does it at once", &force_count},
 	{"no-sync", 0, OPT_FLAG, NULL, "with --force: don't write back what is in memory", &set.no_sync},
 	{"message", 'm', OPT_STRING, "TEXT", "printed on the console", &set.message},
 	{DRY_RUN},
@@ -139,19 +139,6 @@ static const struct program program = {
 	.version = RAST_VERSION,
 };
 
-/* A flag of the tables can't count. */
-static int count_force(int argc, char **argv)
-{
-	int n = 0;
-	for (int i = 1; i < argc && !streq(argv[i], "--"); i++) {
-		n += streq(argv[i], "--force");
-		if (argv[i][0] == '-' && argv[i][1] != '-')
-			for (const char *c = argv[i] + 1; *c; c++)
-				n += *c == 'f';
-	}
-	return n;
-}
-
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv, void *data);
@@ -164,7 +151,6 @@ int main(int argc, char **argv)
 	const char *name = slash ? slash + 1 : argc > 0 ? argv[0] : "rastctl";
 	setlocale(LC_TIME, "C");
 	log_init("rastctl", LOG_TO_STDERR, -1);
-	force_count = count_force(argc, argv);
 	char help[] = "--help";
 	if (argc > 1 && streq(argv[1], "help")) { /* `rastctl help list` is `rastctl list --help` */
 		bool about = argc > 2 && argv[2][0] != '-';

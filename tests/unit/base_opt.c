@@ -41,6 +41,10 @@ static const struct verb verbs[] = {
 static const struct program with_verbs = { "tool", "Do things.", "tool(1)", opts, ARRAY_SIZE(opts), verbs, ARRAY_SIZE(verbs), NULL, "1.2" };
 static const struct program plain = { "plain", "Do one thing.", NULL, opts, ARRAY_SIZE(opts), NULL, 0, "[FILE...]", NULL };
 
+static int loud;
+static const struct opt loud_opts[] = { { "loud", 'l', OPT_COUNT, NULL, "Say more", &loud }, { "message", 'm', OPT_STRING, "TEXT", "Say this", &file } };
+static const struct program counter = { "tool", "Count.", NULL, loud_opts, ARRAY_SIZE(loud_opts), NULL, 0, "[FILE...]", NULL };
+
 static const struct opt exec_opts[] = { { "env", 'e', OPT_LIST, "K=V", "Set a variable", &list } };
 static const struct verb exec_verbs[] = { { "exec", "ID CMD...", "Run a command", run, exec_opts, 1, "", true }, { "cat", "FILE", "Print", run, exec_opts, 1, "", false } };
 static const struct program wrapper = { "tool", "Run things.", NULL, opts, ARRAY_SIZE(opts), exec_verbs, ARRAY_SIZE(exec_verbs), NULL, NULL };
@@ -52,6 +56,18 @@ static int main_of(char **argv)
 {
 	return program_main(&with_verbs, (int)strv_len(argv), argv, NULL);
 }
+
+START_TEST(a_flag_that_counts_counts_itself_alone)
+{
+	char **argv = ARGV(W("-ll"), W("-lmlll"), W("--loud"), W("l"), W("--"), W("-l"));
+	int argc = (int)strv_len(argv);
+
+	loud = 0;
+	ck_assert_int_eq(opt_parse(&counter, loud_opts, ARRAY_SIZE(loud_opts), &argc, &argv), 0);
+	ck_assert_int_eq(loud, 4);
+	ck_assert_str_eq(file, "lll");
+}
+END_TEST
 
 START_TEST(an_option_that_may_be_given_several_times_adds_up)
 {
@@ -284,7 +300,7 @@ START_TEST(zsh_and_fish_scripts_quote_the_help)
 }
 END_TEST
 
-PROMISES("base: options", an_option_that_may_be_given_several_times_adds_up, another_programs_options_are_left_alone, options_come_in_every_form_of_getopt_long, operands_may_come_between_options_and_after_two_dashes,
+PROMISES("base: options", a_flag_that_counts_counts_itself_alone, an_option_that_may_be_given_several_times_adds_up, another_programs_options_are_left_alone, options_come_in_every_form_of_getopt_long, operands_may_come_between_options_and_after_two_dashes,
 	a_verb_has_its_own_options_and_the_programs, the_exit_status_is_that_of_the_verb, values_are_checked,
 	a_typing_error_is_answered_with_what_was_meant, a_command_may_have_two_words, the_help_is_grouped_and_aligned, the_man_page_list_escapes_hyphens,
 	bash_completes_verbs_options_services_and_files, zsh_and_fish_scripts_quote_the_help)
