@@ -111,7 +111,12 @@ static bool is_network(const struct mount_line *m)
 
 static bool needs_device(const struct mount_line *m, const struct fstab_options *o)
 {
-	return !o->bind && (str_starts(m->source, "/dev/") || str_starts(m->source, "UUID=") || str_starts(m->source, "LABEL="));
+	static const char *const prefixes[] = {"/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL="};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (str_starts(m->source, prefixes[i]))
+			return !o->bind;
+	return false;
 }
 
 static bool is_mounted(const char *target)
