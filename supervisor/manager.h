@@ -264,7 +264,7 @@ void idle_check(struct manager *m);                                /* is it over
 void apply_from_signal(struct manager *m);
 void boot_init(struct manager *m);
 void boot_shell(struct manager *m);
-void boot_mark(struct manager *m, const char *how);                /* good, failed, left */
+void boot_mark(struct manager *m, const char *how);                /* good, failed; PID 1 itself marks what was left in order */
 bool boot_value(struct manager *m, const char *key, char *buf, size_t size); /* of what stage 1 has decided */
 int  boot_compile(struct manager *m);
 int  boot_begin(struct manager *m);                                /* a fresh boot: start the target */

@@ -135,10 +135,8 @@ void power_begin(struct manager *m, enum rinit_power kind, bool force, const cha
 {
 	char text[256];
 	struct boot_rec *b = &m->st.boot;
-	bool again = b->power != 0, judged = b->phase == BOOT_GOOD || b->phase == BOOT_FAILED;
+	bool again = b->power != 0;
 	b->power = kind;
-	if (!again && !judged)
-		boot_mark(m, "left");
 	b->phase = BOOT_STOPPING;
 	state_put_boot(&m->st);
 	snprintf(text, sizeof(text), "%s%s%s", kind_name(kind), message && *message ? ": " : "", message ? message : "");
