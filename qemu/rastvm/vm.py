@@ -233,10 +233,10 @@ class VM:
     def type(self, text):
         self.serial.type(text)
 
-    def wait_ready(self, timeout=60):
-        """Wait until commands can be run."""
+    def wait_ready(self, timeout=60, **kwargs):
+        """Wait until commands can be run; with after=N, until the guest's agent has said hello more than N times."""
         try:
-            self.agent.wait_ready(timeout)
+            self.agent.wait_ready(timeout, **kwargs)
         except Gone as e:
             raise self.failure(str(e)) from None
 

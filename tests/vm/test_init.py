@@ -182,7 +182,7 @@ def kexec_starts_the_kernel_that_is_loaded_and_the_services_of_this_machine_agai
         before = vm.check("cat /proc/sys/kernel/random/boot_id")
         hellos = vm.agent.hellos
         vm.spawn("rastctl kexec")
-        vm.agent.wait_ready(150, after=hellos)
+        vm.wait_ready(150, after=hellos)
         vm.wait_state("a", "up", timeout=60)
         assert "test.came-by=kexec" in vm.check("cat /proc/cmdline")
         assert vm.check("cat /proc/sys/kernel/random/boot_id") != before
