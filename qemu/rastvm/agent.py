@@ -7,6 +7,7 @@ import time
 RUN, KILL, RESUME, HELLO, OUT, ERR, EXIT = 1, 2, 3, 16, 17, 18, 19
 HEAD = struct.Struct("<HHII")
 MAGIC = 0x4152
+NEW_AGENT = HEAD.pack(MAGIC, HELLO, 0, 0)
 
 
 class Result:
@@ -73,7 +74,10 @@ class Agent:
                 del data[:1]
                 continue
             if len(data) < HEAD.size + length:
-                return
+                if not data.endswith(NEW_AGENT):
+                    return
+                del data[:-HEAD.size]  # no more of that frame will come: its sender is gone, and the next agent has said hello
+                continue
             payload = bytes(data[HEAD.size:HEAD.size + length])
             del data[:HEAD.size + length]
             self._frame(kind, ident, payload)

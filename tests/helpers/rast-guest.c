@@ -31,6 +31,7 @@
 #define ARGS 64
 #define PAYLOAD_MAX (64u << 20)
 
+enum { PIECE = 16384 }; /* the longest payload to the host */
 enum { RUN = 1, KILL, RESUME, HELLO = 16, OUT, ERR, EXIT };
 
 struct frame {
@@ -68,9 +69,11 @@ static void must_write(const void *data, size_t n)
 static void send_frame(uint16_t type, uint32_t id, const void *data, size_t n)
 {
 	struct frame f = { MAGIC, type, id, (uint32_t)n };
+	char whole[sizeof f + PIECE];
 
-	must_write(&f, sizeof f);
-	must_write(data, n);
+	memcpy(whole, &f, sizeof f);
+	memcpy(whole + sizeof f, data, n);
+	must_write(whole, sizeof f + n); /* in one go: an agent that is killed leaves a whole frame or none */
 }
 
 /* The host may not have opened its end yet: then read says 0, and poll is of no use. */
@@ -101,7 +104,7 @@ static void close_fd(int *fd)
 /* Pass on what is there now. Returns 0 at the end of file. */
 static int forward(struct job *j, int *fd, uint16_t type)
 {
-	char buf[16384];
+	char buf[PIECE];
 
 	for (;;) {
 		ssize_t r = *fd >= 0 ? read(*fd, buf, sizeof buf) : 0;
