@@ -218,6 +218,7 @@ static void renumber(struct apply *a)
 	struct manager *m = a->m;
 	unsigned n = 0;
 	jobs_renumber(m, a->map, m->e.n);
+	cgroups_let_go(m); /* it is kept by a number */
 	for (unsigned k = 0; k < m->n_watches; k++)
 		if (a->map[m->watches[k].i] != NONE) {
 			m->watches[n] = m->watches[k];

@@ -186,6 +186,7 @@ void exits_lost(struct manager *m, struct svc *s, bool aux);       /* it is gone
 /* process/cgroups.c */
 int  cgroups_init(struct manager *m);
 int  cgroups_open(struct manager *m, struct svc *s);               /* make and open; caller owns the descriptor */
+void cgroups_let_go(struct manager *m);                           /* services get other numbers: none is kept open any more */
 void cgroups_drop(struct manager *m, struct svc *s);               /* one that was kept for a restart is not needed after all */
 void cgroups_apply_keys(struct manager *m, struct svc *s);
 bool cgroups_empty(struct engine *e, struct svc *s);

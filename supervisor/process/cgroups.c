@@ -74,6 +74,11 @@ static void keep(struct manager *m, uint32_t i, int fd)
 	m->kept = i;
 }
 
+void cgroups_let_go(struct manager *m)
+{
+	keep(m, NONE, -1);
+}
+
 static bool removed(struct manager *m, const char *name)
 {
 	int r = sys_unlinkat(m->cg_fd, name, AT_REMOVEDIR);
