@@ -154,6 +154,10 @@ static bool lost(struct patience *w, const struct shutdown_step *step, uint64_t 
 static unsigned run_steps(struct pid1 *p, struct progress *pr, const struct shutdown_plan *plan, unsigned from)
 {
 	struct patience w = {0};
+
+	pr->step = from; /* what the last child was at is not what this one is at, before it has said so */
+	pr->what[0] = 0;
+	pr->since = 0;
 	pid_t pid = fork();
 
 	if (pid == 0) {
