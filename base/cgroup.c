@@ -110,23 +110,18 @@ static int add_procs(struct pid_list *l, int dirfd)
 
 static int add_tree(struct pid_list *l, int parent, const char *name, int depth)
 {
-	int fd = sys_openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0), r;
+	_cleanup_closedir_ DIR *dir = NULL;
+	int r = dir_open(parent, name, &dir);
 
-	if (fd < 0)
-		return fd;
-	_cleanup_closedir_ DIR *dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		close(fd);
+	if (r < 0)
 		return r;
-	}
 	if (depth > DEPTH_MAX)
 		return -ELOOP;
-	r = add_procs(l, fd);
+	r = add_procs(l, dirfd(dir));
 	for (struct dirent *d; r >= 0 && (d = readdir(dir));) {
 		if (d->d_type != DT_DIR || d->d_name[0] == '.')
 			continue;
-		r = add_tree(l, fd, d->d_name, depth + 1);
+		r = add_tree(l, dirfd(dir), d->d_name, depth + 1);
 		if (r == -ENOENT)
 			r = 0;
 	}

@@ -155,3 +155,17 @@ int fd_set_nonblock(int fd, bool on)
 {
 	return change_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
 }
+
+int dir_open(int dirfd, const char *name, DIR **ret)
+{
+	int fd = sys_openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0), r;
+
+	if (fd < 0)
+		return fd;
+	*ret = fdopendir(fd);
+	if (*ret)
+		return 0;
+	r = -errno;
+	close(fd);
+	return r;
+}

@@ -2,6 +2,7 @@
 #ifndef RAST_BASE_FILE_H
 #define RAST_BASE_FILE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,6 +17,8 @@ int file_write_str(int dirfd, const char *path, const char *s);
  * When it returns 0 the new content survives a power cut; on any failure the old content is untouched and no temporary file stays. */
 int file_replace(int dirfd, const char *path, const void *data, size_t n, mode_t mode);
 int write_all(int fd, const void *data, size_t n);
+/* Open a folder below dirfd ("." for itself) for readdir(3), from its beginning whatever dirfd was read before; a link is not followed. *ret is the caller's (_cleanup_closedir_). */
+int dir_open(int dirfd, const char *name, DIR **ret);
 int mkdir_p(const char *path, mode_t mode);         /* parents too; an existing folder is success */
 int rm_rf(int dirfd, const char *path);             /* never follows links, never leaves the file system (-EXDEV); -ENOENT is success */
 int rmdir_r(int dirfd, const char *path);           /* the same for folders only: files are left to the kernel (cgroupfs) */

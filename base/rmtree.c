@@ -45,16 +45,11 @@ static int is_folder(int dirfd, const struct dirent *d)
 /* Find the first folder in dirfd, removing files on the way. 1: found, its name in child; 0: none left. */
 static int next_folder(const struct removal *rm, int dirfd, char child[NAME_MAX + 1])
 {
-	int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0), r;
+	_cleanup_closedir_ DIR *dir = NULL;
+	int r = dir_open(dirfd, ".", &dir);
 
-	if (fd < 0)
-		return fd;
-	_cleanup_closedir_ DIR *dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		close(fd);
+	if (r < 0)
 		return r;
-	}
 	for (;;) {
 		errno = 0;
 		struct dirent *d = readdir(dir);

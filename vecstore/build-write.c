@@ -218,12 +218,10 @@ static int is_due(const struct vs_coll *c, void *data)
 /* Files of collections that are no more, and what a build that was cut short left. */
 static void sweep(struct vs *s, struct vs_txn *t)
 {
-	_cleanup_close_ int fd = sys_openat(s->dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = NULL;
 
-	if (!d)
+	if (dir_open(s->dirfd, ".", &d) < 0)
 		return;
-	fd = -1;
 	for (struct dirent *de; (de = readdir(d));) {
 		char name[VS_NAME_MAX + 1] = "";
 		size_t n = strlen(de->d_name);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include "base/file.h"
 #include "base/sys.h"
 #include "vecstore/check.h"
 #include "vecstore/index.h"
@@ -197,12 +198,10 @@ static bool links_sound(const struct index *x)
 
 static void check_indexes(struct check *c)
 {
-	_cleanup_close_ int fd = sys_openat(c->dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = NULL;
 
-	if (!d)
+	if (dir_open(c->dirfd, ".", &d) < 0)
 		return;
-	fd = -1;
 	for (struct dirent *de; (de = readdir(d));) {
 		struct index x = { 0 };
 		struct err why = { 0 };

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include "base/file.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "vecstore/filter.h"
@@ -276,13 +277,11 @@ struct index *index_for(struct vs_txn *t, const struct coll_state *c)
 
 uint64_t index_oldest_stamp(struct vs *s)
 {
-	_cleanup_close_ int fd = sys_openat(s->dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
-	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_closedir_ DIR *d = NULL;
 	uint64_t oldest = UINT64_MAX - 1;
 
-	if (!d)
+	if (dir_open(s->dirfd, ".", &d) < 0)
 		return oldest;
-	fd = -1;
 	for (struct dirent *de; (de = readdir(d));) {
 		struct index x = { 0 };
 		if (!str_ends(de->d_name, ".idx") || index_map(s->dirfd, de->d_name, false, &x, NULL) < 0)

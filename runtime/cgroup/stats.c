@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <string.h>
+#include "base/file.h"
 #include "base/mem.h"
 
 /* One number of a file. "max" is none: a limit that isn't there is left out. */
@@ -190,12 +191,10 @@ static json_t *io(const struct cgroup *cg)
 /* hugetlb.SIZE.current, one for each page size of the machine */
 static json_t *hugetlb(const struct cgroup *cg)
 {
-	int fd = openat(cg->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	_cleanup_closedir_ DIR *dir = NULL;
 	json_t *o = json_object();
 
-	if (!dir && fd >= 0)
-		close(fd);
+	(void)dir_open(cg->fd, ".", &dir);
 	for (struct dirent *d; dir && (d = readdir(dir));) {
 		const char *size = d->d_name + strlen("hugetlb."), *end = str_starts(d->d_name, "hugetlb.") ? strchr(size, '.') : NULL;
 		char name[32], file[64];

@@ -248,15 +248,11 @@ static int remove_one(struct apply *a, int dirfd, const char *name, unsigned dep
 
 static int remove_in(struct apply *a, int dirfd, unsigned depth)
 {
-	int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0), r = 0;
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = dir_open(dirfd, ".", &d);
 
-	if (fd < 0)
-		return fd;
-	_cleanup_closedir_ DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return -ENOMEM;
-	}
+	if (r < 0)
+		return r;
 	for (struct dirent *de; r == 0 && (de = readdir(d));)
 		if (!streq(de->d_name, ".") && !streq(de->d_name, ".."))
 			r = remove_one(a, dirfd, de->d_name, depth);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <btrfsutil.h>
 #include <dirent.h>
+#include "base/file.h"
 #include "runtime/image/name.h"
 #include "runtime/image/tree.h"
 
@@ -81,15 +82,11 @@ static bool is_marked(const struct marks *m, const char *file)
 static int sweep(struct image_store *s, int dirfd, const struct marks *m, int (*remove)(struct image_store *, const char *, struct err *), unsigned *count, struct err *e)
 {
 	_cleanup_strv_ char **names = NULL;
-	int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0), r = 0;
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = dir_open(dirfd, ".", &d);
 
-	if (fd < 0)
-		return err_sys(e, fd, "read a folder of %s", s->root);
-	_cleanup_closedir_ DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return err_set(e, -ENOMEM, "out of memory");
-	}
+	if (r < 0)
+		return err_sys(e, r, "read a folder of %s", s->root);
 	for (struct dirent *de; r == 0 && (de = readdir(d));) {
 		size_t n = strlen(de->d_name);
 		if (str_ends(de->d_name, ".json"))

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include "base/file.h"
 #include "runtime/image/apply.h"
 #include "runtime/image/plan.h"
 #include "runtime/image/stream.h"
@@ -222,15 +223,11 @@ static int sweep_layer(struct image_store *s, const char *name, struct err *e)
 
 static int each_name(struct image_store *s, int dirfd, int (*sweep)(struct image_store *, const char *, struct err *), struct err *e)
 {
-	int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0), r = 0;
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = dir_open(dirfd, ".", &d);
 
-	if (fd < 0)
-		return err_sys(e, fd, "read a folder of %s", s->root);
-	_cleanup_closedir_ DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return err_set(e, -ENOMEM, "out of memory");
-	}
+	if (r < 0)
+		return err_sys(e, r, "read a folder of %s", s->root);
 	for (struct dirent *de; r == 0 && (de = readdir(d));)
 		if (!streq(de->d_name, ".") && !streq(de->d_name, ".."))
 			r = sweep(s, de->d_name, e);
@@ -240,15 +237,11 @@ static int each_name(struct image_store *s, int dirfd, int (*sweep)(struct image
 /* Temporary files of records and documents (base/replace.c, record.c): their names begin with a dot. */
 static int sweep_temporary(int dirfd)
 {
-	int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0), r = 0;
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = dir_open(dirfd, ".", &d);
 
-	if (fd < 0)
-		return fd;
-	_cleanup_closedir_ DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return -ENOMEM;
-	}
+	if (r < 0)
+		return r;
 	for (struct dirent *de; r == 0 && (de = readdir(d));)
 		if (de->d_name[0] == '.' && !streq(de->d_name, ".") && !streq(de->d_name, ".."))
 			r = sys_unlinkat(dirfd, de->d_name, 0);

@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/vfs.h>
+#include "base/file.h"
 #include "runtime/image/name.h"
 
 static int open_part(int fd, const char *name, bool create, int *ret, struct err *e)
@@ -214,15 +215,11 @@ static int compare(const void *a, const void *b)
 /* Names of the images' files, sorted. */
 static int list_files(int dirfd, char ***ret)
 {
-	int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0), r = 0;
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = dir_open(dirfd, ".", &d);
 
-	if (fd < 0)
-		return fd;
-	_cleanup_closedir_ DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return -ENOMEM;
-	}
+	if (r < 0)
+		return r;
 	for (struct dirent *de; r == 0 && (de = readdir(d));)
 		if (de->d_name[0] != '.' && str_ends(de->d_name, ".json"))
 			r = strv_push(ret, de->d_name);

@@ -177,15 +177,11 @@ static int copy_folder(struct copying *c, int from, int to, unsigned depth)
 {
 	struct stat st;
 	size_t n = strlen(c->path);
-	int fd = sys_openat(from, ".", O_RDONLY | O_DIRECTORY, 0), r = 0;
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = dir_open(from, ".", &d);
 
-	if (fd < 0)
-		return fd;
-	_cleanup_closedir_ DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return -ENOMEM;
-	}
+	if (r < 0)
+		return r;
 	for (struct dirent *de; r == 0 && (de = readdir(d));) {
 		if (streq(de->d_name, ".") || streq(de->d_name, ".."))
 			continue;

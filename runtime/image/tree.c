@@ -122,15 +122,11 @@ static int compare(const void *a, const void *b)
 static int names_of(int dirfd, char ***ret, size_t *n)
 {
 	size_t cap = 0;
-	int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
+	_cleanup_closedir_ DIR *d = NULL;
+	int r = dir_open(dirfd, ".", &d);
 
-	if (fd < 0)
-		return fd;
-	_cleanup_closedir_ DIR *d = fdopendir(fd);
-	if (!d) {
-		close(fd);
-		return -ENOMEM;
-	}
+	if (r < 0)
+		return r;
 	for (struct dirent *de; (de = readdir(d));) {
 		if (streq(de->d_name, ".") || streq(de->d_name, ".."))
 			continue;

@@ -125,12 +125,10 @@ int cache_get(int dirfd, const struct oci_seccomp *s, struct filter *ret)
 /* A machine with more profiles than this begins anew: the cache is a convenience, not a store. */
 static void make_room(int dirfd)
 {
-	int fd = sys_openat(dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
-	_cleanup_closedir_ DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	_cleanup_closedir_ DIR *dir = NULL;
 	int n = 0;
 
-	if (!dir && fd >= 0)
-		close(fd);
+	(void)dir_open(dirfd, ".", &dir);
 	for (struct dirent *d; dir && (d = readdir(dir));)
 		n += d->d_name[0] != '.';
 	if (n < FILES_MAX)

@@ -300,15 +300,7 @@ static int check_mempolicy(const struct at *o, void *to)
 
 static int read_nodes(const struct at *v, void *to)
 {
-	const char *s;
-	int r = at_str(v, 0, &s);
-
-	if (r < 0 || !*s)
-		return r;
-	r = oci_bits_parse(v->rd->arena, s, to);
-	if (r == -ENOMEM)
-		return at_no_memory(v);
-	return r < 0 ? at_fail(v, "'%s' is no list of memory nodes; write it like \"0-3,7\"", s) : 0;
+	return at_bits(v, "memory nodes", to);
 }
 
 static const struct field mempolicy_fields[] = {

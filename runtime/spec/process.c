@@ -200,22 +200,14 @@ static int read_ioprio(const struct at *v, void *to)
 	return r;
 }
 
-static int read_bits(const struct at *v, void *to)
+static int read_cpus(const struct at *v, void *to)
 {
-	const char *s;
-	int r = at_str(v, 0, &s);
-
-	if (r < 0 || !*s)
-		return r;
-	r = oci_bits_parse(v->rd->arena, s, to);
-	if (r == -ENOMEM)
-		return at_no_memory(v);
-	return r < 0 ? at_fail(v, "'%s' is no list of CPUs; write it like \"0-3,7\"", s) : 0;
+	return at_bits(v, "CPUs", to);
 }
 
 static const struct field affinity_fields[] = {
-	{ "initial", K_READ, 0, P(exec_affinity_initial), .read = read_bits, .help = "sched_setaffinity(2) of `exec` before it enters the container's cgroup" },
-	{ "final", K_READ, 0, P(exec_affinity_final), .read = read_bits, .help = "sched_setaffinity(2) when it is in the cgroup" },
+	{ "initial", K_READ, 0, P(exec_affinity_initial), .read = read_cpus, .help = "sched_setaffinity(2) of `exec` before it enters the container's cgroup" },
+	{ "final", K_READ, 0, P(exec_affinity_final), .read = read_cpus, .help = "sched_setaffinity(2) when it is in the cgroup" },
 };
 static TABLE(affinity, NULL);
 

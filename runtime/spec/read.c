@@ -185,6 +185,19 @@ int at_strv(const struct at *v, unsigned flags, struct oci_strv *ret)
 	return 0;
 }
 
+int at_bits(const struct at *v, const char *what, struct oci_bits *ret)
+{
+	const char *s = "";
+	int r = at_str(v, 0, &s);
+
+	if (r < 0 || !*s)
+		return r;
+	r = oci_bits_parse(v->rd->arena, s, ret);
+	if (r == -ENOMEM)
+		return at_no_memory(v);
+	return r < 0 ? at_fail(v, "'%s' is no list of %s; write it like \"0-3,7\"", s, what) : 0;
+}
+
 int at_map(const struct at *v, struct oci_map *ret)
 {
 	const char *key;

@@ -90,6 +90,7 @@ int at_i64(const struct at *v, int64_t min, int64_t max, int64_t *ret);
 int at_u64(const struct at *v, uint64_t max, uint64_t *ret);
 int at_bool(const struct at *v, bool *ret);
 int at_strv(const struct at *v, unsigned flags, struct oci_strv *ret);
+int at_bits(const struct at *v, const char *what, struct oci_bits *ret); /* a list of numbers and ranges; empty is as good as none. what: "CPUs" */
 int at_map(const struct at *v, struct oci_map *ret);
 int at_name(const struct at *v, const struct names *names, int64_t *ret);
 int at_array_len(const struct at *v, size_t *ret);

@@ -7,6 +7,9 @@ rastd is played by this program: a Varlink server that answers as a test says. N
 
 import json, os, pty, select, shutil, socket, subprocess, sys, tempfile, threading, time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+from command import Result  # noqa: E402
+
 IFACE = "io.rastos.Supervisor"
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_RUNNING, EXIT_DENIED, EXIT_UNREACHABLE = range(6)
 
@@ -63,14 +66,6 @@ class Server:
         return [{"parameters": answer}]
 
 
-class Result:
-    def __init__(self, p):
-        self.status, self.out, self.err = p.returncode, p.stdout, p.stderr
-
-    def __repr__(self):
-        return f"exit {self.status}\n--- stdout\n{self.out}--- stderr\n{self.err}"
-
-
 class Case:
     def __init__(self, **answers):
         self.dir = tempfile.mkdtemp(prefix="rast-ctl-")
@@ -96,7 +91,7 @@ class Case:
         return [RASTCTL, *args, f"--run-dir={d}/run", f"--etc-dir={d}/etc", f"--lib-dir={d}/lib", f"--log-dir={d}/log"]
 
     def ctl(self, *args, env=None, **more):
-        return Result(subprocess.run(self.words(*args), capture_output=True, text=True, timeout=20, env={**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8", **(env or {})}, **more))
+        return Result.of(subprocess.run(self.words(*args), capture_output=True, text=True, timeout=20, env={**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8", **(env or {})}, **more))
 
     def expect(self, status, *args, **more):
         r = self.ctl(*args, **more)
@@ -461,7 +456,7 @@ def the_old_names_mean_what_they_always_meant():
     with Case(Apply={}, Power={}) as c:
         def old(name, *args, status=EXIT_DONE):
             os.path.lexists(f"{c.dir}/{name}") or os.symlink(RASTCTL, f"{c.dir}/{name}")
-            r = Result(subprocess.run([f"{c.dir}/{name}", *args, f"--run-dir={c.dir}/run"], capture_output=True, text=True, timeout=20, env={**os.environ, "TZ": "UTC"}))
+            r = Result.of(subprocess.run([f"{c.dir}/{name}", *args, f"--run-dir={c.dir}/run"], capture_output=True, text=True, timeout=20, env={**os.environ, "TZ": "UTC"}))
             assert r.status == status, f"{name} {args}: {r!r}"
             return r
 
@@ -483,7 +478,7 @@ def a_shutdown_for_later_can_be_shown_and_cancelled():
         return
     with Case(Power={}) as c:
         os.symlink(RASTCTL, f"{c.dir}/shutdown")
-        run = lambda *args: Result(subprocess.run([f"{c.dir}/shutdown", "--no-wall", *args, f"--run-dir={c.dir}/run"], capture_output=True, text=True, timeout=20, env={**os.environ, "TZ": "UTC"}))
+        run = lambda *args: Result.of(subprocess.run([f"{c.dir}/shutdown", "--no-wall", *args, f"--run-dir={c.dir}/run"], capture_output=True, text=True, timeout=20, env={**os.environ, "TZ": "UTC"}))
         r = run("+60", "bye")
         assert r.status == EXIT_DONE and r.out.startswith("poweroff at "), r
         shown = run("--show")

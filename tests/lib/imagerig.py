@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 
+from command import Result
+
 RAST = os.environ.get("RAST_PROGRAM") or os.environ.get("RAST_STAGE", "") + "/usr/bin/rast"
 
 
@@ -18,14 +20,6 @@ def enter():
         os.environ["IMAGE_RIG"] = "inside"
         os.execvp("unshare", ["unshare", "-m", "--propagation", "private", "setpriv", "--bounding-set", "-sys_time", "--inh-caps", "-sys_time",
                               sys.executable, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
-
-
-class Result:
-    def __init__(self, p):
-        self.status, self.out, self.err = p.returncode, p.stdout, p.stderr
-
-    def __repr__(self):
-        return f"exit {self.status}\n--- stdout\n{self.out}--- stderr\n{self.err}"
 
 
 class Rig:
@@ -58,7 +52,7 @@ class Rig:
         return [RAST, "image", str(args[0]), "--root", self.store, *map(str, args[1:])]
 
     def rast(self, *args, timeout=120, env=None):
-        return Result(subprocess.run(self.argv(*args), capture_output=True, text=True, errors="surrogateescape", timeout=timeout, check=False,
+        return Result.of(subprocess.run(self.argv(*args), capture_output=True, text=True, errors="surrogateescape", timeout=timeout, check=False,
                                      env={**os.environ, **(env or {})}, cwd=self.dir))
 
     def ok(self, *args, **more):

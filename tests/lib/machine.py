@@ -19,25 +19,11 @@ import sys
 import tempfile
 import time
 
+from command import Failed, Result
+
 STAGE = os.environ.get("RAST_STAGE", "")
 HERE = os.path.dirname(os.path.abspath(__file__))
 SETUP = os.path.join(HERE, "machine-setup.sh")
-
-
-class Failed(Exception):
-    """A command inside the machine did not do what was expected."""
-
-
-class Result:
-    def __init__(self, status, out, err):
-        self.status, self.out, self.err = status, out, err
-
-    @property
-    def ok(self):
-        return self.status == 0
-
-    def __repr__(self):
-        return f"exit {self.status}\n--- stdout\n{self.out}--- stderr\n{self.err}"
 
 
 def cgroup2_root():

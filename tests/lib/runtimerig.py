@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+from command import Failed, Result
+
 STAGE = os.environ.get("RAST_STAGE", "")
 RASTRUN = os.environ.get("RASTRUN") or STAGE + "/usr/sbin/rastrun"
 BUSYBOX = shutil.which("busybox", path="/bin:/usr/bin")
@@ -26,22 +28,6 @@ TIMEOUT = 30
 
 DEFAULT_CAPS = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP",
                 "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"]
-
-
-class Failed(Exception):
-    """A command did not do what was expected."""
-
-
-class Result:
-    def __init__(self, status, out, err):
-        self.status, self.out, self.err = status, out, err
-
-    @property
-    def ok(self):
-        return self.status == 0
-
-    def __repr__(self):
-        return f"exit {self.status}\n--- stdout\n{self.out}--- stderr\n{self.err}"
 
 
 def start():

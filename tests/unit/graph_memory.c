@@ -1,52 +1,6 @@
 /* Memory runs out: at every single allocation of a compilation, once and for good. It ends with an error, frees what it had, and never makes a half graph. */
+#include "tests/unit/failing-malloc.h"
 #include "tests/unit/graph_set.h"
-
-void *__libc_malloc(size_t n);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t n);
-void __libc_free(void *p);
-
-static long left = -1;     /* allocations that still succeed; -1: all */
-static bool for_good, hit; /* whether all further ones fail too; whether one has */
-static long live;
-
-static bool fails(void)
-{
-	if (left < 0 || left-- > 0)
-		return false;
-	left = for_good ? 0 : -1;
-	hit = true;
-	errno = ENOMEM;
-	return true;
-}
-
-/* These take the place of glibc's (malloc(3), "Replacing malloc" of its manual). */
-void *malloc(size_t n)
-{
-	void *p = fails() ? NULL : __libc_malloc(n);
-	live += p != NULL;
-	return p;
-}
-
-void *calloc(size_t n, size_t size)
-{
-	void *p = fails() ? NULL : __libc_calloc(n, size);
-	live += p != NULL;
-	return p;
-}
-
-void *realloc(void *old, size_t n)
-{
-	void *p = fails() ? NULL : __libc_realloc(old, n);
-	live += p && !old;
-	return p;
-}
-
-void free(void *p)
-{
-	live -= p != NULL;
-	__libc_free(p);
-}
 
 static const struct set_file sound[] = {
 	{ "s/a.ini", LONGRUN "description = d\nuser = u\ngroups = g h\nenvironment = A=1\npre-start = sh -c 'x y'\noutput = pipe:b\n[limits]\nnofile = 1:2\n[cgroup]\nmemory.max = 1M\n" DEPS
